@@ -1,0 +1,51 @@
+"""Signing in to the admin and out of it: by the same limits, with the same lines in the audit log, as in the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from unfold.forms import AuthenticationForm
+
+from apps.access import audit, services
+from apps.access.errors import TooManyAttempts
+from apps.access.origin import client_address
+
+
+class LoginForm(AuthenticationForm):
+    """Refuses whoever has failed too often of late, whatever they type now."""
+
+    retry_after = 0  # seconds that somebody who was refused waits
+
+    def clean(self) -> dict[str, Any]:
+        if self.errors:
+            return self.cleaned_data
+        name, origin = self.cleaned_data["username"], client_address(self.request)
+        try:
+            with services.attempt(origin, name, http_status=200):
+                cleaned = super().clean()
+        except TooManyAttempts as error:
+            self.retry_after = error.retry_after
+            raise ValidationError(error.message) from None
+        audit.record(self.get_user() or name, "auth.login", name, origin=origin)
+        return cleaned
+
+
+def login_page(request: HttpRequest) -> HttpResponseBase:
+    """The admin's own page; to somebody who has to wait it says so in its status as well."""
+    response = admin.site.login(request)
+    form = (getattr(response, "context_data", None) or {}).get("form")
+    if isinstance(form, LoginForm) and form.retry_after:
+        response.status_code = 429
+        response.headers["Retry-After"] = str(form.retry_after)
+    return response
+
+
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """The admin's own signing out, with its line in the log."""
+    if request.method == "POST" and isinstance(request.user, AbstractBaseUser):
+        audit.record(request.user, services.LOGOUT, request.user.get_username(), origin=client_address(request))
+    return admin.site.logout(request)

@@ -1,0 +1,90 @@
+"""Who may come in with which token, and what they did."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from apps.access.principals import Role
+from attune.lib.models import Timestamped
+
+
+class ApiToken(Timestamped):
+    """A token a person or a service holds; only its hash is kept."""
+
+    class Kind(models.TextChoices):
+        ACCESS = "access"
+        REFRESH = "refresh"
+        PERSONAL = "personal"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    name = models.CharField(max_length=100, blank=True)
+    scope = models.CharField(  # the highest role that it carries; empty: whatever its holder's is
+        max_length=10, blank=True, default="", choices=[(role.group, role.group) for role in Role]
+    )
+    prefix = models.CharField(max_length=16)  # shown, so that its owner recognises it
+    digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the whole token, hex
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class SignInFailures(models.Model):
+    """How often somebody failed to come in of late, and until when they wait: see throttle.py."""
+
+    who = models.CharField(max_length=64, unique=True)  # SHA-256 of a name, an address, or both; hex
+    failures = models.PositiveIntegerField(default=0)
+    last_at = models.DateTimeField()
+    wait_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.failures} failures"
+
+
+class AuditEntry(models.Model):
+    """One thing somebody did or tried: who, what, before, after, from where, by which request. Only ever added to."""
+
+    class Outcome(models.TextChoices):
+        SUCCESS = "success"
+        FAILURE = "failure"  # a wrong password
+        DENIED = "denied"  # somebody whom we know, without the right
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor = models.CharField(max_length=200)  # a user name, or `execution 12`, `sensor core.timer_sensor`, `command`
+    identity = models.BigIntegerField(null=True, blank=True)  # the user's number; it stays when the user goes
+    came_with = models.CharField(max_length=20, blank=True)  # session, token, execution, sensor
+    action = models.CharField(max_length=60)  # e.g. rule.update, execution.cancel
+    category = models.CharField(max_length=20)  # see audit.CATEGORIES
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.SUCCESS)
+    target = models.CharField(max_length=300)  # the plain ref or number of what was changed
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+    origin = models.CharField(max_length=100, blank=True)  # client address, or `admin`, `command`
+    # The HTTP request, where there was one.
+    request_id = models.CharField(max_length=64, blank=True)
+    http_method = models.CharField(max_length=10, blank=True)
+    http_path = models.CharField(max_length=300, blank=True)
+    http_status = models.PositiveSmallIntegerField(null=True, blank=True)  # of what was not done; else not known yet
+    user_agent = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["target", "id"], name="audit_target"),
+            models.Index(fields=["actor", "id"], name="audit_actor"),
+            models.Index(fields=["action", "id"], name="audit_action"),
+            models.Index(fields=["request_id", "id"], name="audit_request", condition=~models.Q(request_id="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.target}"

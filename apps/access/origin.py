@@ -1,0 +1,39 @@
+"""Where a request comes from, believing only the proxies that the operator trusts."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def client_address(request: HttpRequest) -> str:
+    """The client's address: the peer's, or if that is a trusted proxy the last untrusted one in `X-Forwarded-For`."""
+    address = str(request.META.get("REMOTE_ADDR", "") or "")
+    forwarded = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
+    while forwarded and _trusted(address):
+        candidate = forwarded.pop()
+        if not _is_address(candidate):
+            break
+        address = candidate
+    return address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _trusted(address: str) -> bool:
+    networks = _networks(tuple(settings.ATTUNE_TRUSTED_PROXIES))
+    return bool(networks) and _is_address(address) and any(ip_address(address) in network for network in networks)
+
+
+@lru_cache(maxsize=8)
+def _networks(texts: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(text, strict=False) for text in texts)

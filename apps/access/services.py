@@ -1,0 +1,198 @@
+"""Signing in and out: the front door of the gatehouse."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth import authenticate, get_user_model, password_validation
+from django.contrib.auth.models import AbstractUser, Group
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+
+from apps.access import audit, rights, tokens
+from apps.access.errors import InvalidCredentials
+from apps.access.models import ApiToken
+from apps.access.principals import Principal, Role, role_of
+from apps.access.throttle import Attempt
+from attune.lib.errors import InvalidInput
+from attune.lib.floods import Flood
+
+LOGIN_FAILED, LOGOUT = "auth.login_failed", "auth.logout"
+
+_flood = Flood(10)  # failures a second that each process writes to the audit log
+
+
+@dataclass(frozen=True)
+class Session:
+    """What someone gets who signed in: a token to work with, and one to get the next pair with."""
+
+    user: AbstractUser
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    token_type: str = "Bearer"
+
+
+@contextmanager
+def attempt(origin: str, login: str | None = None, *, http_status: int = 401) -> Iterator[None]:
+    """What is inside checks a password of this name, or a token; InvalidCredentials or ValidationError: it is wrong.
+
+    Raises: TooManyAttempts, before anything is checked, to somebody who failed too often of late.
+    """
+    trying = Attempt(origin, login)
+    trying.refuse_early()
+    try:
+        yield
+    except (InvalidCredentials, ValidationError):
+        trying.failed()
+        _note_failure(login, origin, http_status)
+        raise
+    trying.succeeded()
+
+
+def sign_in(login: str, password: str, *, origin: str) -> Session:
+    """A session for this name and password. Raises: InvalidCredentials, TooManyAttempts.
+
+    A name that nobody has takes as long as one that somebody has: Django hashes the password all the same.
+    """
+    with attempt(origin, login):
+        user = authenticate(username=login, password=password)
+        if not isinstance(user, AbstractUser):
+            raise InvalidCredentials("The name or the password is wrong.")
+    audit.record(user, "auth.login", login, origin=origin)
+    return _open_session(user)
+
+
+def sign_in_with_token(text: str, *, origin: str) -> Session:
+    """A session for the holder of a personal token, with its scope. Raises: InvalidCredentials, TooManyAttempts."""
+    with attempt(origin):
+        row = tokens.holder_of(text, kinds=(ApiToken.Kind.PERSONAL,))
+        if row is None:
+            raise InvalidCredentials("This personal token is not valid, or no longer.")
+    audit.record(row.user, "auth.token_login", row.prefix, origin=origin)
+    return _open_session(row.user, row.scope)
+
+
+def refresh(text: str, *, origin: str) -> Session:
+    """The next pair of tokens; the old pair ends, and of two who come with one refresh token only the first is let in.
+
+    Raises: InvalidCredentials, TooManyAttempts.
+    """
+    with attempt(origin), transaction.atomic():
+        row = tokens.holder_of(text, kinds=(ApiToken.Kind.REFRESH,))
+        if row is None or not ApiToken.objects.filter(pk=row.pk).delete()[0]:
+            raise InvalidCredentials("This refresh token is not valid, or no longer; sign in again.")
+        _session_tokens(row).delete()
+        return _open_session(row.user, row.scope)
+
+
+@transaction.atomic
+def sign_out(principal: Principal) -> None:
+    """End the session that this person's token belongs to; a personal token is not a session and stays."""
+    row = ApiToken.objects.filter(pk=principal.token_id).exclude(kind=ApiToken.Kind.PERSONAL).first()
+    if row:
+        _session_tokens(row).delete()
+        audit.record(principal, LOGOUT, principal.name)
+
+
+def change_password(user: AbstractUser, *, current: str, new: str, token_id: int | None, origin: str) -> None:
+    """Set a new password and end every other session of this person; personal tokens stay.
+
+    Raises: InvalidCredentials if the current password is wrong, TooManyAttempts, InvalidInput if the new one is weak.
+    """
+    with attempt(origin, user.get_username()):
+        if not user.check_password(current):
+            raise InvalidCredentials("The current password is wrong.")
+    try:
+        password_validation.validate_password(new, user)  # type: ignore[arg-type]
+    except ValidationError as error:
+        faults = [{"path": "new_password", "message": message} for message in error.messages]
+        raise InvalidInput(" ".join(error.messages), details={"faults": faults}) from None
+    with transaction.atomic():
+        user.set_password(new)
+        user.save(update_fields=["password"])
+        sessions = ApiToken.objects.filter(user=user).exclude(kind=ApiToken.Kind.PERSONAL)
+        own = sessions.filter(pk=token_id).first()
+        (sessions.exclude(name=own.name) if own else sessions).delete()
+        audit.record(user, "auth.change_password", user.get_username(), origin=origin)
+
+
+@transaction.atomic
+def create_personal_token(
+    user: AbstractUser, *, name: str, scope: str = "", lifetime: timedelta | None = None, actor: audit.Actor
+) -> tuple[str, ApiToken]:
+    """A token for scripts and services, good until it is deleted or `lifetime` is over; the text is shown this once.
+
+    Raises: InvalidInput for a scope that is more than its holder's role.
+    """
+    if scope:
+        _check_scope(user, scope)
+    text, row = tokens.issue(user, ApiToken.Kind.PERSONAL, name=name, scope=scope, lifetime=lifetime)
+    told = {"user": user.get_username(), "name": name, "scope": scope}
+    audit.record(actor, "token.create", row.prefix, after=told)
+    return text, row
+
+
+@transaction.atomic
+def create_service_account(
+    name: str, *, role: Role, lifetime: timedelta | None = None, actor: audit.Actor
+) -> tuple[str, ApiToken]:
+    """A user without a password, with this role, and its first token, whose text is shown this once.
+
+    Raises: InvalidInput for a name that is taken or none.
+    """
+    users = get_user_model()
+    if users.objects.filter(username=name).exists():
+        raise InvalidInput(f"There is a user {name} already; choose another name, or make a token for that one.")
+    account = users(username=name)
+    account.set_unusable_password()
+    try:
+        account.full_clean()
+    except ValidationError as error:
+        raise InvalidInput(f"{name!r} is no name of a user. {' '.join(error.messages)}") from None
+    account.save()
+    rights.ensure_groups()
+    account.groups.add(Group.objects.get(name=role.group))
+    audit.record(actor, "user.create", name, after={"groups": [role.group], "password": None})
+    return create_personal_token(account, name="service account", lifetime=lifetime, actor=actor)
+
+
+def _check_scope(user: AbstractUser, scope: str) -> None:
+    held = role_of(user)
+    if scope not in {role.group for role in Role if held is not None and role <= held}:
+        holds = f"the role {held.group}" if held else "no role"
+        message = f"{user.get_username()} holds {holds}; a token cannot carry {scope!r}. Choose a lower one, or none."
+        raise InvalidInput(message, details={"faults": [{"path": "scope", "message": message}]})
+
+
+def _open_session(user: AbstractUser, scope: str = "") -> Session:
+    name = f"session {secrets.token_hex(8)}"
+    seconds = settings.ATTUNE_ACCESS_TOKEN_LIFETIME
+    access, _ = tokens.issue(user, ApiToken.Kind.ACCESS, name=name, scope=scope, lifetime=timedelta(seconds=seconds))
+    longer = timedelta(seconds=settings.ATTUNE_REFRESH_TOKEN_LIFETIME)
+    refresh_text, _ = tokens.issue(user, ApiToken.Kind.REFRESH, name=name, scope=scope, lifetime=longer)
+    return Session(user, access, refresh_text, seconds)
+
+
+def _session_tokens(row: ApiToken) -> QuerySet[ApiToken]:
+    return ApiToken.objects.filter(user_id=row.user_id, name=row.name).exclude(kind=ApiToken.Kind.PERSONAL)
+
+
+def _note_failure(login: str | None, origin: str, http_status: int) -> None:
+    """A line in the audit log for who could not come in: the name that was tried, never the password.
+
+    Of guesses from very many addresses each process writes a few a second; the next line says how many it stands for.
+    """
+    name, action = login or "", LOGIN_FAILED if login is not None else "auth.token_login_failed"
+    left_out = _flood.left_out("password" if login is not None else ("token", origin))
+    if left_out is not None:
+        after = {"more_like_it": left_out} if left_out else {}
+        audit.record(
+            name, action, name, after=after, origin=origin, outcome=audit.Outcome.FAILURE, http_status=http_status
+        )

@@ -1,0 +1,22 @@
+"""What is below `/auth/`, and what this room adds below `/api/v1/`."""
+
+from django.urls import path
+
+from apps.access.views import audit, gate
+
+urlpatterns = [
+    path("login", gate.Login.as_view()),
+    path("refresh", gate.Refresh.as_view()),
+    path("token-login", gate.TokenLogin.as_view()),
+    path("logout", gate.Logout.as_view()),
+    path("me", gate.Myself.as_view()),
+    path("change-password", gate.ChangePassword.as_view()),
+    path("settings", gate.Settings.as_view()),
+]
+
+audit_urlpatterns = [
+    path("audit-events", audit.AuditEvents.as_view()),
+    path("audit-events/export", audit.ExportOfAuditEvents.as_view(), name="audit_export"),
+    path("audit-events/by-request/<ref:request_id>", audit.AuditEventsOfRequest.as_view()),
+    path("audit-events/<int:pk>", audit.AuditEventView.as_view()),
+]

@@ -1,0 +1,1 @@
+"""What the executions room looks like on the wire."""

@@ -1,0 +1,59 @@
+"""The token of a running execution: good for this attempt, and only while it runs."""
+
+from __future__ import annotations
+
+from django.contrib.auth import get_user_model
+from django.utils.crypto import salted_hmac
+from rest_framework.exceptions import PermissionDenied
+
+from apps.access.principals import Principal, role_of
+from apps.access.tokens import RunToken, run_token
+from apps.executions.models import LIVE, Execution
+from apps.packs.definitions import CARRY_RIGHTS
+
+
+def token_for(execution: Execution) -> str:
+    """The token this attempt gets as ATTUNE_API_TOKEN."""
+    return run_token("execution", execution.pk, execution.attempt)
+
+
+def refuse_to_carry(principal: Principal, action_ref: str) -> None:
+    """A token with a scope may not have its holder's whole right carried on by a run. Raises: PermissionDenied."""
+    if action_ref in CARRY_RIGHTS and principal.user is not None and principal.role != role_of(principal.user):
+        raise PermissionDenied(
+            f"Action {action_ref} works with the right of the person who asks for it, and this token carries only "
+            f"{principal.scope}; use one without a scope."
+        )
+
+
+def idempotency_key_of(execution: Execution) -> str:
+    """A text for other people's systems to tell a repetition by: the same for each attempt and each automatic retry.
+
+    A run that a person asked for again has another one.
+    """
+    first = execution.original_id if execution.retry_number and execution.original_id else execution.pk
+    return salted_hmac("attune.idempotency", str(first), algorithm="sha256").hexdigest()[:32]
+
+
+def principal_of(token: RunToken) -> Principal | None:
+    """Whom the token speaks for; None once that attempt is over."""
+    row = (
+        Execution.objects.filter(pk=token.pk, attempt=token.fence, status__in=LIVE)
+        .values("action_ref", "pack_ref", "requested_by_id", "parent_id", "depth")
+        .first()
+    )
+    if row is None:
+        return None
+    # A child carries on nobody's rights: its caller is a program.
+    carries = row["action_ref"] in CARRY_RIGHTS and row["parent_id"] is None and row["requested_by_id"] is not None
+    return Principal(
+        kind="execution",
+        name=f"execution {token.pk}",
+        role=None,
+        execution_id=token.pk,
+        attempt=token.fence,
+        action_ref=row["action_ref"],
+        pack_ref=row["pack_ref"],
+        depth=row["depth"],
+        rights_of=get_user_model().objects.filter(pk=row["requested_by_id"]).first() if carries else None,
+    )

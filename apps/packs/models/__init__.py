@@ -1,0 +1,19 @@
+"""The tables of this room: what pack folders define, and how packs come and go."""
+
+from apps.packs.models.definitions import Action, Component, Key, Pack, Runtime, Sensor, Start, Trigger
+from apps.packs.models.installs import Installation, PackIndex, PackTest, PackVersion
+
+__all__ = [
+    "Action",
+    "Component",
+    "Installation",
+    "Key",
+    "Pack",
+    "PackIndex",
+    "PackTest",
+    "PackVersion",
+    "Runtime",
+    "Sensor",
+    "Start",
+    "Trigger",
+]

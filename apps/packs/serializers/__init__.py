@@ -1,0 +1,1 @@
+"""Packs and what they define, as the wire has it."""

@@ -1,0 +1,1 @@
+"""The API of packs and what they define."""

@@ -1,0 +1,127 @@
+"""Keys: kept by administrators and by sensors for themselves, read by those who are entitled to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.access.principals import Principal, principal_of
+from apps.access.rights import Role, open_to
+from apps.packs import keys
+from apps.packs.errors import KeyNotFound
+from apps.packs.models import Key
+from apps.packs.serializers.keys import KeyChange, KeyDetail, KeyQuery, KeyReadQuery, KeyRequest, KeySummary
+from attune.lib.api import answer, body_of, done, narrowed, one_of, page_of, query_of
+from attune.lib.openapi import Done, describe, describe_list
+
+
+def may_decrypt(principal: Principal, key: Key) -> bool:
+    """Whether one may have the value: decided on the key that was found, never on how it was spelt."""
+    if principal.is_person:
+        owns_it = key.owner_user_id is not None and key.owner_user_id == getattr(principal.user, "pk", None)
+        return owns_it or principal.has_role(Role.ADMIN)
+    who: dict[str, Any] = {
+        "pack_ref": principal.pack_ref,
+        "action_ref": principal.action_ref,
+        "sensor_ref": principal.sensor_ref,
+    }
+    if keys.may_read(key, **who):
+        return True
+    if not keys.may_read(key, **who, by_name=True):
+        return False
+    named = keys.find_many(principal.key_refs(), pack_ref=principal.pack_ref, sensor_ref=principal.sensor_ref)
+    return any(found is not None and found.pk == key.pk for found in named.values())
+
+
+def may_change(principal: Principal, key: Key) -> bool:
+    """Administrators any, people their own, sensors what they keep for themselves."""
+    if principal.kind == "sensor":
+        return key.owner_type == Key.Owner.SENSOR and key.owner_ref == principal.sensor_ref
+    return principal.is_person and may_decrypt(principal, key)
+
+
+def key_for(principal: Principal, ref: str) -> Key:
+    """The key meant by `ref`. Raises: KeyNotFound."""
+    found = None if "\0" in ref else keys.find(ref, pack_ref=principal.pack_ref, sensor_ref=principal.sensor_ref)
+    if found is None:
+        raise KeyNotFound(f"There is no key {ref}.")
+    return found
+
+
+class Keys(APIView):
+    needs = {"GET": Role.VIEWER, "POST": open_to(Role.ADMIN, sensor=True)}
+
+    @describe_list("list_keys", "List keys, without their values", answers=KeySummary, query=KeyQuery)
+    def get(self, request: Request) -> Response:
+        asked = query_of(request, KeyQuery)
+        rows = narrowed(Key.objects.all(), asked, {"owner_type": "owner_type", "owner": "owner_ref"})
+        return page_of(request, rows.defer("sealed"), KeySummary)
+
+    @describe("create_key", "Make a key", body=KeyRequest, answers=KeyDetail, status=201, also={409: "It exists."})
+    def post(self, request: Request) -> Response:
+        principal = principal_of(request)
+        given = body_of(request, KeyRequest)
+        owner_type = given["owner_type"]
+        owner_ref = given.get(f"owner_{owner_type}_ref") or ""
+        if principal.kind == "sensor":
+            owner_ref = owner_ref or principal.sensor_ref
+            if (owner_type, owner_ref) != (Key.Owner.SENSOR, principal.sensor_ref):
+                raise PermissionDenied(f"The token of {principal.name} may only make keys that the sensor owns.")
+        owner = self._owner(given, principal) if owner_type == Key.Owner.IDENTITY else None
+        key = keys.write(
+            value=given["value"],
+            actor=principal,
+            owner_type=owner_type,
+            owner_ref=owner_ref,
+            owner_user=owner,
+            local_ref=given.get("local_ref") or "",
+            ref=given.get("ref") or "",
+            name=given.get("name") or "",
+            encrypted=given["encrypted"],
+        )
+        return answer(KeyDetail(key, context={"value": given["value"]}).data, status=201)
+
+    def _owner(self, given: dict[str, Any], principal: Principal) -> Any:
+        login = given.get("owner_identity_login")
+        return one_of(get_user_model().objects.all(), "user", username=login) if login else principal.user
+
+
+class KeyView(APIView):
+    needs = {
+        "GET": open_to(Role.VIEWER, execution=True, sensor=True),
+        "PUT": open_to(Role.VIEWER, sensor=True),  # further decided on the key that is found
+        "DELETE": Role.ADMIN,
+    }
+
+    @describe("get_key", "Show a key; its value to those who may decrypt it", query=KeyReadQuery, answers=KeyDetail)
+    def get(self, request: Request, ref: str) -> Response:
+        principal = principal_of(request)
+        decrypt = query_of(request, KeyReadQuery)["decrypt"]
+        key = key_for(principal, ref)
+        entitled = may_decrypt(principal, key)
+        if not entitled and (decrypt or not principal.is_person):
+            raise PermissionDenied(f"{principal.name} is not entitled to the key {ref}.")
+        value = keys.read(key, reader=principal) if entitled and decrypt is not False else None
+        return answer(KeyDetail(key, context={"value": value}).data)
+
+    @describe("update_key", "Change a key's value or name", body=KeyChange, answers=KeyDetail)
+    def put(self, request: Request, ref: str) -> Response:
+        principal = principal_of(request)
+        key = key_for(principal, ref)
+        if not may_change(principal, key):
+            raise PermissionDenied(f"{principal.name} may not change the key {ref}.")
+        given = body_of(request, KeyChange)
+        changed = {"value": given["value"]} if "value" in given else {}
+        keys.update(key, actor=principal, name=given.get("name"), encrypted=given.get("encrypted"), **changed)
+        return answer(KeyDetail(key, context=changed).data)
+
+    @describe("delete_key", "Delete a key", answers=Done, bare=True)
+    def delete(self, request: Request, ref: str) -> Response:
+        principal = principal_of(request)
+        keys.delete(key_for(principal, ref), actor=principal)
+        return done(f"Key {ref} is deleted.")

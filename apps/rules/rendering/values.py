@@ -1,0 +1,89 @@
+"""The values that templates work with: JSON data, moments as text, and keys that are not there yet."""
+
+import math
+import secrets
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from apps.rules.rendering.metering import MAX_OUTPUT, LimitError, Missing, Opaque, weighed
+
+
+class KeyReference(Opaque):
+    """`key.a.b`: the way to a secret that is not here yet."""
+
+    __slots__ = ("complaint", "parts")
+
+    def __init__(self, parts: tuple[str | int, ...] = ()) -> None:
+        self.parts = parts
+        self.complaint = f"{self.name} must be used as it is, without filters, operators or conditions"
+
+    @property
+    def name(self) -> str:
+        return ".".join(["key", *map(str, self.parts)])
+
+    def child(self, name: Any) -> "KeyReference":
+        if not isinstance(name, str | int) or len(self.parts) >= 20:
+            raise LimitError("the name of a key is text")
+        return KeyReference((*self.parts, name))
+
+
+class Slots:
+    """The placeholders of one rendering: unguessable, so that no payload can name one."""
+
+    def __init__(self) -> None:
+        self.nonce = secrets.token_hex(16)
+        self.slots: dict[str, dict[str, Any]] = {}
+
+    def placeholder(self, reference: KeyReference) -> str:
+        if not reference.parts:
+            raise LimitError("key needs a name, like key.jira.token")
+        sentinel = f"@@attune-key:{self.nonce}:{len(self.slots)}@@"
+        self.slots[sentinel] = {"parts": list(reference.parts)}
+        return sentinel
+
+
+SLOTS: ContextVar[Slots | None] = ContextVar("slots", default=None)
+
+
+def moment_text(moment: datetime | str | None) -> str | None:
+    if not isinstance(moment, datetime):
+        return moment
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+
+
+def plain(value: Any, *, with_keys: bool = False) -> Any:
+    """A value as JSON data of its own; at the end of an expression, a key in it becomes its placeholder."""
+    if isinstance(value, KeyReference):
+        return _placeholder(value) if with_keys else value._refused()
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise LimitError("the keys of an object must be text")
+        return {key: plain(item, with_keys=with_keys) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, with_keys=with_keys) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise LimitError(f"{value} is not a number that JSON knows")
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Missing):
+        str(value)  # raises, and says what is missing
+    if isinstance(value, datetime):
+        return moment_text(value)
+    raise LimitError("the expression gives something that is not JSON data")
+
+
+def put_out(value: Any) -> str:
+    """A value as it stands in the midst of text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, KeyReference):
+        return _placeholder(value)
+    return str(plain(weighed(value, limit=MAX_OUTPUT)))
+
+
+def _placeholder(reference: KeyReference) -> str:
+    slots = SLOTS.get()
+    if slots is None:
+        raise LimitError("keys cannot be used here, only in the parameters of an action")
+    return slots.placeholder(reference)

@@ -1,0 +1,88 @@
+"""`attune key`: secrets and settings that actions may read."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from attune.cli.addresses import place
+from attune.cli.errors import CommandError, Misused, NotFound
+from attune.cli.groups import Group, reference
+from attune.cli.output import write
+from attune.cli.params import json_of, read_file
+from attune.cli.session import Session
+
+app = Group("Keys: secrets and settings that actions may read.")
+app.lists(
+    "keys", "ref name owner_type owner encrypted alias created", by="owner", help="The keys, without their values."
+)
+app.deletes("keys/{ref}", "key", help="Delete a key.")
+
+Ref = Annotated[str, reference("keys")]
+
+
+@app.command("show")
+def show(session: Session, ref: Ref) -> None:
+    """A key without its value."""
+    found = session.api.get(place("keys/{ref}", ref=ref), decrypt=False)["data"]
+    session.output.thing(found, ["ref", "alias", "name", "owner_type", "owner", "encrypted", "created", "updated"])
+
+
+@app.command("get")
+def get(session: Session, ref: Ref) -> None:
+    """The value of a key, to those who may have it. The server notes that it was read."""
+    value = session.api.get(place("keys/{ref}", ref=ref), decrypt=True)["data"]["value"]
+    if session.output.is_table and isinstance(value, str):
+        write(f"{value}\n")
+    else:
+        session.output.data(value)
+
+
+@app.command("set")
+def set_value(
+    session: Session,
+    ref: Ref,
+    file: Annotated[str, typer.Option("--file", "-f", metavar="PATH", help="Read the value from this file.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="The value is JSON; else it is a text.")] = False,
+    name: Annotated[str, typer.Option("--name", help="What people call it.")] = "",
+    pack: Annotated[str, typer.Option("--pack", metavar="REF", help="It belongs to this pack.")] = "",
+    action: Annotated[str, typer.Option("--action", metavar="REF", help="It belongs to this action.")] = "",
+    sensor: Annotated[str, typer.Option("--sensor", metavar="REF", help="It belongs to this sensor.")] = "",
+) -> None:
+    """Keep a value under a ref, new or in place of the present one.
+
+    The value comes from a file, from stdin, or is asked for: never from the command line, which others on this
+    machine can see.
+
+        printf %s "$TOKEN" | attune key set jira.token
+    """
+    text = _value(ref, file)
+    value = json_of(text, "The value") if as_json else text
+    owners = {kind: owner for kind, owner in (("pack", pack), ("action", action), ("sensor", sensor)) if owner}
+    if len(owners) > 1:
+        raise Misused("A key has one owner: give --pack, --action or --sensor.")
+    [(kind, owner)] = owners.items() or [("system", "")]
+    known = f"{kind}.{owner}.{ref}" if owner else ref
+    change: dict[str, Any] = {"value": value} | ({"name": name} if name else {})
+    try:
+        kept = session.api.put(place("keys/{ref}", ref=known), change)["data"]
+    except NotFound:
+        place_of = {"local_ref": ref, f"owner_{kind}_ref": owner} if owner else {"ref": ref}
+        kept = session.api.post("keys", change | place_of | {"owner_type": kind})["data"]
+    session.output.done(f"Key {kept['ref']} is kept.", kept | {"value": None})
+
+
+def _value(ref: str, file: str) -> str:
+    """From the file, else from stdin; somebody at a terminal is asked, without an echo."""
+    if file:
+        return read_file(str(Path(file).expanduser()), "The value")
+    if not sys.stdin.isatty():
+        return sys.stdin.read()
+    try:
+        return getpass.getpass(f"Value of {ref}: ")
+    except EOFError:
+        raise CommandError("No value was given; nothing is kept.") from None

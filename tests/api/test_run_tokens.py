@@ -1,0 +1,325 @@
+"""The tokens of running programs: what they reach is theirs, and it ends with the run."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from apps.access.models import AuditEntry
+from apps.access.tokens import run_token
+from apps.executions.models import FINAL, Execution, Status
+from apps.packs import keys
+from apps.packs.models import Action, Key, Pack, Trigger
+from apps.rules.models import Event, Rule
+from apps.sensors.models import SensorProcess
+from tests.api.runs import running_execution, running_sensor
+
+pytestmark = pytest.mark.django_db
+
+Api = Callable[..., APIClient]
+
+
+@pytest.fixture
+def world(db: None) -> None:
+    """Two packs, each with an action, a trigger, a rule and keys; and keys of the system."""
+    for ref in ("mine", "other"):
+        pack = Pack.objects.create(ref=ref, label=ref)
+        action = Action.objects.create(pack=pack, ref=f"{ref}.act", entry_point="act.sh")
+        trigger = Trigger.objects.create(pack=pack, ref=f"{ref}.happened", parameters_schema=KEY_REF_SCHEMA)
+        Rule.objects.create(
+            pack=pack,
+            ref=f"{ref}.rule",
+            trigger=trigger,
+            trigger_ref=trigger.ref,
+            action=action,
+            action_ref=action.ref,
+            trigger_params={"credentials": f"{ref}_named"},
+            active_since=timezone.now(),
+        )
+        keys.write(value=f"{ref} pack", actor="test", owner_type="pack", owner_ref=ref, ref=f"{ref}.credentials")
+        keys.write(value=f"{ref} action", actor="test", owner_type="action", owner_ref=f"{ref}.act", local_ref="own")
+        keys.write(
+            value=f"{ref} sensor", actor="test", owner_type="sensor", owner_ref=f"{ref}.watch", local_ref="counter"
+        )
+        keys.write(value=f"{ref} named", actor="test", ref=f"{ref}_named")
+    keys.write(value="top", actor="test", local_ref="root")
+
+
+KEY_REF_SCHEMA = {"type": "object", "properties": {"credentials": {"type": "string", "key_ref": True}}}
+
+
+# Executions ----------------------------------------------------------------------------------------------------------
+def test_an_execution_sees_itself_and_its_children_and_nobody_else(api: Api, world: None) -> None:
+    own, token = running_execution()
+    child, _ = running_execution(parent=own)
+    grandchild, _ = running_execution(parent=child)
+    stranger, _ = running_execution()
+    client = api(token=token)
+    for seen in (own, child):
+        assert client.get(f"/api/v1/executions/{seen.pk}").json()["data"]["id"] == seen.pk
+        assert client.get(f"/api/v1/executions/{seen.pk}/logs/stdout").status_code == 200
+    for hidden in (grandchild.pk, stranger.pk, 999_999):
+        assert client.get(f"/api/v1/executions/{hidden}").status_code == 403
+        assert client.get(f"/api/v1/executions/{hidden}/logs/stdout").status_code == 403
+    assert [row["id"] for row in client.get("/api/v1/executions").json()["items"]] == [child.pk, own.pk]
+
+
+def test_what_an_execution_starts_is_its_child_whatever_it_says(api: Api, world: None, people: Any) -> None:
+    person = people("operator")
+    own, token = running_execution(requested_by=person, trace_tag="journey")
+    body = {"action_ref": "other.act", "parent": 1, "executor": 1, "original_execution": own.pk}
+    answer = api(token=token).post("/api/v1/executions/execute", body)
+    assert answer.status_code == 201, answer.content
+    child = Execution.objects.get(pk=answer.json()["id"])
+    assert (child.parent, child.original, child.requested_by) == (own, None, person)
+    assert child.trace_tag == "journey"
+
+
+@pytest.mark.parametrize("status", sorted(FINAL))
+def test_an_executions_token_ends_with_it(api: Api, status: Status) -> None:
+    execution, token = running_execution()
+    client = api(token=token)
+    assert client.get(f"/api/v1/executions/{execution.pk}").status_code == 200
+    Execution.objects.filter(pk=execution.pk).update(status=status)
+    assert client.get(f"/api/v1/executions/{execution.pk}").status_code == 401
+
+
+def test_the_token_of_an_earlier_attempt_is_worth_nothing(api: Api) -> None:
+    execution, token = running_execution(attempt=2)
+    assert api(token=token).get(f"/api/v1/executions/{execution.pk}").status_code == 200
+    late = run_token("execution", execution.pk, 1)
+    assert api(token=late).get(f"/api/v1/executions/{execution.pk}").status_code == 401
+
+
+def test_an_execution_sends_events_of_its_own_pack_only(api: Api, world: None) -> None:
+    client = api(token=running_execution()[1])
+    assert client.post("/api/v1/events", {"trigger_ref": "mine.happened"}).status_code == 201
+    assert client.post("/api/v1/events", {"trigger_ref": "other.happened"}).status_code == 403
+    assert client.post("/api/v1/events", {"trigger_ref": "minesweeper.happened"}).status_code == 403
+    assert list(Event.objects.values_list("trigger_ref", flat=True)) == ["mine.happened"]
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [
+        ("mine.credentials", "mine pack"),
+        ("pack.mine.credentials", "mine pack"),
+        ("credentials", "mine pack"),
+        ("action.mine.act.own", "mine action"),
+        ("pack.other.credentials", 403),
+        ("other.credentials", 403),
+        ("action.other.act.own", 403),
+        ("sensor.mine.watch.counter", 403),
+        ("system.root", 403),
+        ("mine_named", 403),
+        ("no.such", 404),
+    ],
+)
+def test_an_execution_reads_the_keys_of_its_pack_and_action_however_they_are_spelt(
+    api: Api, world: None, ref: str, expected: str | int
+) -> None:
+    execution, token = running_execution()
+    answer = api(token=token).get(f"/api/v1/keys/{ref}?decrypt=true")
+    if isinstance(expected, int):
+        assert answer.status_code == expected
+        assert not AuditEntry.objects.filter(action="key.read").exists()
+    else:
+        assert answer.json()["data"]["value"] == expected
+        assert AuditEntry.objects.get(action="key.read").actor == f"execution {execution.pk}"
+
+
+def test_an_execution_writes_no_keys(api: Api, world: None) -> None:
+    client = api(token=running_execution()[1])
+    assert client.put("/api/v1/keys/mine.credentials", {"value": 1}).status_code == 403
+    assert client.delete("/api/v1/keys/mine.credentials").status_code == 403
+    body = {"ref": "mine.new", "owner_type": "pack", "owner_pack_ref": "mine", "value": 1}
+    assert client.post("/api/v1/keys", body).status_code == 403
+
+
+# Sensors -------------------------------------------------------------------------------------------------------------
+def test_a_sensor_sends_events_of_its_triggers_only(api: Api, world: None) -> None:
+    client = api(token=running_sensor()[1])
+    rule = Rule.objects.get(ref="mine.rule")
+    body = {"trigger_ref": "mine.happened", "source": "made up", "trigger_instance_id": f"rule_{rule.pk}"}
+    answer = client.post("/api/v1/events", body)
+    assert answer.status_code == 201
+    event = Event.objects.get(pk=answer.json()["data"]["id"])
+    assert (event.source, event.rule) == ("sensor mine.watch", rule)
+    process = SensorProcess.objects.get(sensor__ref="mine.watch")
+    assert process.events == 1
+    assert process.last_event_at is not None
+    assert client.post("/api/v1/events", {"trigger_ref": "other.happened"}).status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["sensor", "execution"])
+def test_an_event_is_kept_without_the_token_that_it_was_sent_with(api: Api, world: None, kind: str) -> None:
+    token = running_sensor()[1] if kind == "sensor" else running_execution()[1]
+    payload = {
+        "environment": {"ATTUNE_API_TOKEN": token, "nested": [{"headers": f"Authorization: Bearer {token}"}]},
+        token: "a name",
+        "basic": base64.b64encode(token.encode()).decode().rstrip("="),
+        "n": 1.5,
+        "none": None,
+        "text": 'größer \\ " ☃',
+    }
+    body = {"trigger_ref": "mine.happened", "payload": payload, "config": {"t": token}, "dedup_key": f"k {token}"}
+    answer = api(token=token).post("/api/v1/events", body | {"trace_tag": token})
+    assert answer.status_code == 201
+    event = Event.objects.get(pk=answer.json()["data"]["id"])
+    assert token not in str(Event.objects.values().get()) + answer.content.decode()
+    assert event.payload == {
+        "environment": {"ATTUNE_API_TOKEN": "********", "nested": [{"headers": "Authorization: Bearer ********"}]},
+        "********": "a name",
+        "basic": "********",
+        "n": 1.5,
+        "none": None,
+        "text": 'größer \\ " ☃',
+    }
+    assert (event.config, event.dedup_key, event.trace_tag) == ({"t": "********"}, "k ********", "********")
+    again = api(token=token).post("/api/v1/events", body)
+    assert again.json()["data"]["id"] == event.pk
+
+
+def test_a_sensor_reads_the_rules_of_its_triggers_only(api: Api, world: None) -> None:
+    client = api(token=running_sensor()[1])
+    listed = client.get("/api/v1/rules?trigger_ref=mine.happened&enabled=true").json()
+    assert [row["ref"] for row in listed["data"]] == ["mine.rule"]
+    assert [row["ref"] for row in client.get("/api/v1/rules").json()["items"]] == ["mine.rule"]
+    assert client.get("/api/v1/triggers/other.happened/rules").json()["items"] == []
+    assert client.get("/api/v1/rules/mine.rule").json()["data"]["trigger_params"] == {"credentials": "mine_named"}
+    for hidden in ("other.rule", "no.such"):
+        assert client.get(f"/api/v1/rules/{hidden}").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [
+        ("mine_named", "mine named"),  # a rule of its trigger names it
+        ("mine.credentials", "mine pack"),
+        ("counter", "mine sensor"),
+        ("sensor.mine.watch.counter", "mine sensor"),
+        ("other_named", 403),
+        ("system.root", 403),
+        ("action.mine.act.own", 403),
+        ("pack.other.credentials", 403),
+        ("sensor.other.watch.counter", 403),
+        ("unheard", 404),
+    ],
+)
+def test_a_sensor_reads_its_own_keys_and_those_that_its_rules_name(
+    api: Api, world: None, ref: str, expected: str | int
+) -> None:
+    answer = api(token=running_sensor()[1]).get(f"/api/v1/keys/{ref}")
+    assert (answer.status_code if isinstance(expected, int) else answer.json()["data"]["value"]) == expected
+
+
+def test_a_rule_cannot_lend_a_sensor_the_key_of_another_pack(api: Api, world: None) -> None:
+    Rule.objects.filter(ref="mine.rule").update(trigger_params={"credentials": "other.credentials"})
+    assert api(token=running_sensor()[1]).get("/api/v1/keys/other.credentials").status_code == 403
+
+
+def test_a_sensor_keeps_keys_for_itself(api: Api, world: None) -> None:
+    client = api(token=running_sensor()[1])
+    made = client.post(
+        "/api/v1/keys", {"ref": "mine.seen.rule", "name": "Seen", "owner_type": "sensor", "value": {"n": 1}}
+    )
+    assert made.status_code == 201, made.content
+    assert made.json()["data"]["owner_sensor_ref"] == "mine.watch"
+    assert client.put("/api/v1/keys/mine.seen.rule", {"value": {"n": 2}}).json()["data"]["value"] == {"n": 2}
+    assert client.get("/api/v1/keys/mine.seen.rule").json()["data"]["value"] == {"n": 2}
+    again = client.post("/api/v1/keys", {"ref": "mine.seen.rule", "owner_type": "sensor", "value": 1})
+    assert again.status_code == 409
+    for body in (
+        {"owner_type": "system"},
+        {"owner_type": "pack", "owner_pack_ref": "mine"},
+        {"owner_type": "sensor", "owner_sensor_ref": "other.watch"},
+        {"owner_type": "identity"},
+    ):
+        assert client.post("/api/v1/keys", {"local_ref": "x", "value": 1} | body).status_code == 403, body
+    for ref in ("mine.credentials", "system.root", "sensor.other.watch.counter"):
+        assert client.put(f"/api/v1/keys/{ref}", {"value": 1}).status_code == 403, ref
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"generation": 2},
+        {"state": SensorProcess.State.STOPPED},
+        {"lease_expires_at": timezone.now() - timedelta(seconds=1)},
+    ],
+)
+def test_a_sensors_token_ends_with_its_process(api: Api, world: None, change: dict[str, Any]) -> None:
+    sensor, token = running_sensor()
+    client = api(token=token)
+    assert client.get("/api/v1/rules").status_code == 200
+    SensorProcess.objects.filter(sensor=sensor).update(**change)
+    assert client.get("/api/v1/rules").status_code == 401
+
+
+# Keys of people ------------------------------------------------------------------------------------------------------
+def test_only_an_administrator_reads_a_value_and_the_log_says_so(api: Api, world: None) -> None:
+    for role in ("viewer", "operator", "editor"):
+        shown = api(role).get("/api/v1/keys/system.root").json()["data"]
+        assert shown["value"] is None
+        assert api(role).get("/api/v1/keys/system.root?decrypt=true").status_code == 403
+    assert not AuditEntry.objects.filter(action="key.read").exists()
+    assert api("admin").get("/api/v1/keys/system.root?decrypt=false").json()["data"]["value"] is None
+    assert api("admin").get("/api/v1/keys/system.root").json()["data"]["value"] == "top"
+    entry = AuditEntry.objects.get(action="key.read")
+    assert (entry.actor, entry.target) == ("admin", "system.root")
+
+
+def test_no_list_and_no_log_ever_holds_a_value(api: Api, world: None) -> None:
+    client = api("admin")
+    body = {"local_ref": "canary", "name": "Canary", "owner_type": "system", "value": {"deep": ["C4N4RY"]}}
+    made = client.post("/api/v1/keys", body)
+    assert made.status_code == 201
+    assert made.json()["data"]["ref"] == "system.canary"
+    listed = client.get("/api/v1/keys?owner_type=system")
+    assert "system.canary" in [row["ref"] for row in listed.json()["items"]]
+    assert "C4N4RY" not in listed.content.decode()
+    client.put("/api/v1/keys/system.canary", {"value": "C4N4RY-2", "name": None})
+    assert "C4N4RY" not in str(list(AuditEntry.objects.values()))
+    assert "C4N4RY" not in str(list(Key.objects.values()))
+    assert client.get("/api/v1/keys/system.canary").json()["data"]["value"] == "C4N4RY-2"
+    assert client.delete("/api/v1/keys/system.canary").json()["success"] is True
+    assert client.get("/api/v1/keys/system.canary").status_code == 404
+
+
+@pytest.mark.parametrize("value", [None, False, 0, "", [], {"a": {"b": None}}, "ünï", 1.5])
+def test_a_value_of_any_kind_comes_back_as_it_was(api: Api, value: Any) -> None:
+    client = api("admin")
+    client.post("/api/v1/keys", {"ref": "free.form/with:signs", "name": "x", "value": value})
+    assert client.get("/api/v1/keys/free.form%2Fwith:signs").json()["data"]["value"] == value
+
+
+def test_one_may_read_and_change_the_keys_one_owns(api: Api, people: Any) -> None:
+    body = {"local_ref": "own", "owner_type": "identity", "owner_identity_login": "viewer", "value": 1}
+    people("viewer")
+    assert api("admin").post("/api/v1/keys", body).status_code == 201
+    assert api("viewer").get("/api/v1/keys/identity.viewer.own").json()["data"]["value"] == 1
+    assert api("viewer").put("/api/v1/keys/identity.viewer.own", {"value": 2}).status_code == 200
+    assert api("operator").put("/api/v1/keys/identity.viewer.own", {"value": 3}).status_code == 403
+    assert api("operator").get("/api/v1/keys/identity.viewer.own?decrypt=true").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"local_ref": "UPPER", "value": 1}, 422),
+        ({"value": 1}, 422),
+        ({"local_ref": "x"}, 422),
+        ({"local_ref": "x", "owner_type": "planet", "value": 1}, 422),
+        ({"local_ref": "x", "owner_type": "pack", "value": 1}, 422),
+        ({"local_ref": "x", "owner_type": "identity", "owner_identity_login": "nobody", "value": 1}, 404),
+        ({"local_ref": "root", "value": 1}, 409),
+    ],
+)
+def test_a_key_that_cannot_be_is_refused(api: Api, world: None, body: dict[str, Any], status: int) -> None:
+    assert api("admin").post("/api/v1/keys", body).status_code == status
