@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 LAST_CALL = 6.0  # seconds that programs have to end once their worker waits for them no longer
 
+SELDOM = (20_000, 20, 50)  # an event leaves little to collect: Python's own (700, 10, 10) looked for it all the time
+
 
 class Process:
     """Starts its parts, stays until a signal comes, ends them in order. `drain`: seconds that running actions
@@ -67,6 +69,7 @@ class Process:
         gc.collect()
         _give_back()
         gc.freeze()  # what is loaded by now stays: the collector need not look at it again and again
+        gc.set_threshold(*SELDOM)
         team.start()
         for thread in (*threads, heart):
             thread.start()
