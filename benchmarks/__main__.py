@@ -7,6 +7,7 @@ number makes more or less of it (0.01: a hundredth). `--peers` measures Node-RED
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -42,6 +43,7 @@ TABLE = Table()
 
 
 def main(arguments: list[str]) -> None:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as with users, what is compiled once is kept
     modes = [mode for mode in ("embedded", "server") if mode in arguments] or ["embedded", "server"]
     known = [*PARTS, *OTHERS]
     parts = [part for part in known if part in arguments] or known
