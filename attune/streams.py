@@ -21,6 +21,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse, St
 from apps.access.authentication import principal_from
 from apps.access.origin import client_address
 from apps.access.principals import Principal, Role, principal_for
+from apps.access.reach import narrow
 from apps.access.rights import Needs, open_to
 from apps.executions import logs
 from apps.executions.models import FINAL, Execution
@@ -198,7 +199,7 @@ async def installation(request: HttpRequest, principal: Principal, pk: int) -> A
 
     `?offset=` is in characters of the log.
     """
-    await _read(_installation, pk)
+    await _read(_installation, pk, principal)
     return _installing(pk, _number(request, "offset") or 0)
 
 
@@ -226,8 +227,9 @@ async def _installing(pk: int, offset: int) -> AsyncIterator[str]:
         await asyncio.sleep(LOOK_AT_INSTALL)
 
 
-def _installation(pk: int) -> Installation:
-    found = Installation.objects.filter(pk=pk).first()
+def _installation(pk: int, principal: Principal | None = None) -> Installation:
+    rows = Installation.objects.filter(pk=pk)
+    found = (narrow(principal, rows) if principal else rows).first()
     if found is None:
         raise Http404(f"There is no installation {pk}.")
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
@@ -20,12 +20,14 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
+from apps.access import reach
 from apps.access.admin_links import list_url, page_url
 from apps.access.admin_search import search
 from apps.access.origin import client_address
 from apps.access.principals import Principal, Role, principal_for
 from attune.lib.errors import AttuneError
 
+M = TypeVar("M", bound=Model)
 DEEPEST_PAGE_ROW = 2000  # how far back a long list can be paged; filters reach further
 
 
@@ -69,6 +71,16 @@ def allows(request: HttpRequest, role: Role) -> bool:
     return bool(request.user.is_active and request.user.is_staff and principal(request).has_role(role))
 
 
+def permits(request: HttpRequest, role: Role, thing: Any) -> bool:
+    """Whether the person at the browser holds this role on a thing, or for a table: on anything that is in it."""
+    return bool(request.user.is_active and request.user.is_staff and reach.may(principal(request), role, thing))
+
+
+def reachable(request: HttpRequest, rows: QuerySet[M]) -> QuerySet[M]:
+    """The rows that the person at the browser may look at."""
+    return reach.narrow(principal(request), rows)
+
+
 class LatestPaginator(Paginator):
     """Pages through the latest rows of a table that may have millions, without counting them all."""
 
@@ -109,12 +121,12 @@ class AttuneAdmin(ModelAdmin):
     form_template = "attune/form.html"
 
     # Rights ----------------------------------------------------------------------------------------------------------
-    def _allows(self, request: HttpRequest, what: str) -> bool:
+    def _allows(self, request: HttpRequest, what: str, obj: Any = None) -> bool:
         role = self.needs.get(what)
-        return role is not None and allows(request, role)
+        return role is not None and permits(request, role, self.model if obj is None else obj)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._allows(request, "view")
+        return self._allows(request, "view", obj)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self._allows(request, "view")
@@ -123,14 +135,14 @@ class AttuneAdmin(ModelAdmin):
         return self._allows(request, "add")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._allows(request, "change")
+        return self._allows(request, "change", obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._allows(request, "delete")
+        return self._allows(request, "delete", obj)
 
     # Lists -----------------------------------------------------------------------------------------------------------
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
+        rows = reachable(request, super().get_queryset(request))
         match = getattr(request, "resolver_match", None)
         if self.deferred and match and (match.url_name or "").endswith("_changelist"):
             rows = rows.defer(*self.deferred)
@@ -172,7 +184,7 @@ class AttuneAdmin(ModelAdmin):
 
     def buttons(self, request: HttpRequest, obj: Any) -> list[dict[str, Any]]:
         """The commands that make sense for this object and this person, most important first."""
-        offered = [c for c in self.commands() if allows(request, c.role) and (c.when is None or c.when(obj))]
+        offered = [c for c in self.commands() if permits(request, c.role, obj) and (c.when is None or c.when(obj))]
         order = {"primary": 0, "": 1, "danger": 2}
         return [
             {"command": c, "url": self.command_url(obj, c.name)}
@@ -182,9 +194,9 @@ class AttuneAdmin(ModelAdmin):
     def command_url(self, obj: Model, name: str) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_do", args=[obj.pk, name])
 
-    def require(self, request: HttpRequest, what: str) -> None:
-        """Raises PermissionDenied for who may not add, change or delete here."""
-        if not self._allows(request, what):
+    def require(self, request: HttpRequest, what: str, obj: Any = None) -> None:
+        """Raises PermissionDenied for who may not add, change or delete here; or not this object."""
+        if not self._allows(request, what, obj):
             raise PermissionDenied
 
     def found(self, request: HttpRequest, object_id: str) -> Any:
@@ -202,7 +214,7 @@ class AttuneAdmin(ModelAdmin):
         wanted = next((c for c in self.commands() if c.name == command), None)
         if wanted is None:
             raise Http404(f"There is no command {command}.")
-        if not allows(request, wanted.role):
+        if not permits(request, wanted.role, obj):
             raise PermissionDenied
         back = self.back_to(request, page_url(self.opts.label_lower, obj.pk))
         try:
@@ -239,14 +251,15 @@ class AttuneAdmin(ModelAdmin):
     def render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
         """A page of ours within the admin's frame."""
         request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        subject = context.get("original", self.model)
         frame = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "model_admin": self,
             "is_fullwidth": "1",
-            "may_operate": allows(request, Role.OPERATOR),
-            "may_edit": allows(request, Role.EDITOR),
-            "may_admin": allows(request, Role.ADMIN),
+            "may_operate": permits(request, Role.OPERATOR, subject),
+            "may_edit": permits(request, Role.EDITOR, subject),
+            "may_admin": permits(request, Role.ADMIN, subject),
             "list_page": list_url(self.opts.label_lower),
         }
         return TemplateResponse(request, template, frame | context)

@@ -9,6 +9,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from apps.access.models import ApiToken
 from apps.access.origin import client_address
 from apps.access.principals import Principal, principal_for
 from apps.access.tokens import RunToken, holder_of, read_run_token
@@ -24,7 +25,12 @@ def principal_from(text: str, *, origin: str = "") -> Principal | None:
         reader = RUN_TOKEN_READERS.get(run.kind)
         return reader(run) if reader else None
     row = holder_of(text)
-    return principal_for(row.user, origin=origin, token_id=row.pk, scope=row.scope) if row else None
+    return principal_of_token(row, origin=origin) if row else None
+
+
+def principal_of_token(row: ApiToken, *, origin: str = "") -> Principal:
+    """Its holder, as far as the token goes."""
+    return principal_for(row.user, origin=origin, token_id=row.pk, scope=row.scope, packs=row.packs)
 
 
 class BearerToken(BaseAuthentication):

@@ -22,3 +22,9 @@ class TooManyAttempts(AttuneError):
             f"Too many failed attempts to sign in; wait {retry_after} s and try again.",
             details={"retry_after": retry_after},
         )
+
+
+class OutOfReach(AttuneError):
+    """Raised when somebody who is limited to some packs touches what they may only look at."""
+
+    status_code, code = 403, "forbidden"

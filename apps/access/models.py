@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from django.db import models
 
 from apps.access.principals import Role
 from attune.lib.models import Timestamped
+
+PACKS = r"^(\*|[a-z][a-z0-9_-]*\*?)\Z"  # a pack's ref, the beginning of one and `*`, or `*`
 
 
 class ApiToken(Timestamped):
@@ -23,6 +26,10 @@ class ApiToken(Timestamped):
     scope = models.CharField(  # the highest role that it carries; empty: whatever its holder's is
         max_length=10, blank=True, default="", choices=[(role.group, role.group) for role in Role]
     )
+    packs = models.JSONField(default=list, blank=True)  # the only ones that it reaches: refs, or beginnings and `*`
+    made_from = models.ForeignKey(  # of a session: the personal token that it was opened with, and ends with
+        "self", models.CASCADE, null=True, blank=True, related_name="sessions"
+    )
     prefix = models.CharField(max_length=16)  # shown, so that its owner recognises it
     digest = models.CharField(max_length=64, unique=True)  # SHA-256 of the whole token, hex
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -33,6 +40,42 @@ class ApiToken(Timestamped):
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
+
+
+class PackAccess(Timestamped):
+    """A pack that somebody is limited to. Who has no such row, and is in no group that has, is not limited."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="pack_access"
+    )
+    group = models.ForeignKey("auth.Group", models.CASCADE, null=True, blank=True, related_name="pack_access")
+    pack = models.CharField(
+        max_length=100,
+        validators=[RegexValidator(PACKS, "Write a pack's ref, the beginning of one and *, or *.")],
+        help_text="A pack's ref; aws* for all whose ref begins so; * for every pack.",
+    )
+    role = models.CharField(
+        max_length=10,
+        blank=True,
+        default="",
+        choices=[(role.group, role.group) for role in Role],
+        help_text="What they may do there; empty: as their groups say.",
+    )
+
+    class Meta:
+        ordering = ["pack"]
+        verbose_name = "pack that they are limited to"
+        verbose_name_plural = "limited to these packs"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(user__isnull=True) ^ models.Q(group__isnull=True), name="pack_access_of_one"
+            ),
+            models.UniqueConstraint(fields=["user", "pack"], name="one_access_per_user_and_pack"),
+            models.UniqueConstraint(fields=["group", "pack"], name="one_access_per_group_and_pack"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pack} as {self.role}" if self.role else self.pack
 
 
 class SignInFailures(models.Model):

@@ -12,18 +12,30 @@ from rest_framework.request import Request
 
 from apps.access.principals import Principal, Role
 
-__all__ = ["ANYBODY", "SIGNED_IN", "Needs", "Role", "RoleAllows", "ensure_groups", "open_to", "rights_of_role"]
+__all__ = [
+    "ANYBODY",
+    "SIGNED_IN",
+    "Needs",
+    "Role",
+    "RoleAllows",
+    "ensure_groups",
+    "in_packs",
+    "open_to",
+    "rights_of_role",
+]
 
 
 @dataclass(frozen=True)
 class Needs:
     """What one method of a view asks of its caller.
 
-    `role` is the least role of a person. `execution` and `sensor` let run tokens in as well; the view must then
-    narrow what they reach to their own, since a run token has no role.
+    `role` is the least role of a person; with `in_packs` it may be one that they hold in some packs only, and the view
+    asks `reach` about the pack of what is touched. `execution` and `sensor` let run tokens in as well; the view must
+    then narrow what they reach to their own, since a run token has no role.
     """
 
     role: Role | None = None
+    in_packs: bool = False
     execution: bool = False
     sensor: bool = False
     anybody: bool = False  # no token asked for
@@ -38,16 +50,23 @@ class Needs:
             return self.execution
         if principal.kind == "sensor":
             return self.sensor
-        return self.signed_in or (self.role is not None and principal.has_role(self.role))
+        if self.signed_in or self.role is None:
+            return self.signed_in
+        return principal.has_role_somewhere(self.role) if self.in_packs else principal.has_role(self.role)
 
 
 ANYBODY = Needs(anybody=True)
 SIGNED_IN = Needs(signed_in=True)
 
 
-def open_to(role: Role, *, execution: bool = False, sensor: bool = False) -> Needs:
+def open_to(role: Role, *, execution: bool = False, sensor: bool = False, in_packs: bool = False) -> Needs:
     """People of this role or a higher one, and the run tokens named."""
-    return Needs(role=role, execution=execution, sensor=sensor)
+    return Needs(role=role, execution=execution, sensor=sensor, in_packs=in_packs)
+
+
+def in_packs(role: Role) -> Needs:
+    """People who hold this role in the pack of what they touch."""
+    return Needs(role=role, in_packs=True)
 
 
 def needs_of(view: Any, method: str) -> Needs | None:

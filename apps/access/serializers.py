@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.access import exporting
+from apps.access import exporting, reach
 from apps.access.audit import CATEGORIES
 from apps.access.models import AuditEntry
 from apps.access.principals import Principal
@@ -52,6 +52,11 @@ class Right(serializers.Serializer):
     actions = serializers.ListField(child=serializers.CharField())
 
 
+class PackLimit(serializers.Serializer):
+    pack = serializers.CharField(help_text="A ref, the beginning of one and *, or *.")
+    role = serializers.CharField()
+
+
 class Me(serializers.Serializer):
     """The person who asks."""
 
@@ -62,6 +67,7 @@ class Me(serializers.Serializer):
     is_local = serializers.BooleanField()
     can_change_password = serializers.BooleanField()
     role = serializers.CharField(allow_null=True)
+    limited_to = PackLimit(many=True, allow_null=True, help_text="The only packs that one reaches; null: all.")
     assigned_permission_set_refs = serializers.ListField(child=serializers.CharField())
     effective_permissions = Right(many=True)
 
@@ -98,6 +104,7 @@ def me(principal: Principal) -> dict[str, Any]:
         "is_local": True,
         "can_change_password": user.has_usable_password(),
         "role": principal.role.group if principal.role else None,
+        "limited_to": reach.limits(principal),
         "assigned_permission_set_refs": [principal.role.group] if principal.role else [],
         "effective_permissions": rights_of_role(principal.role),
     }

@@ -11,7 +11,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from apps.access import audit
+from apps.access import audit, reach
+from apps.access.principals import Role
 from apps.executions import adoption, chains, lanes, lifecycle, recovery, repeats, tasks, workers
 from apps.executions.environment import check_env_vars
 from apps.executions.errors import (
@@ -120,6 +121,7 @@ nudge = tasks.nudge  # ring the workers' doorbell: `nudge(executions)`
 
 def cancel_execution(execution: Execution, *, actor: Any) -> Execution:
     """Cancel it: at once while it waits, else its worker ends the program. Raises ExecutionOver."""
+    reach.require(actor, Role.OPERATOR, execution)
     if not lifecycle.cancel(execution, why=f"Cancelled by {audit.actor_name(actor)}."):
         execution.refresh_from_db(fields=["status"])
         raise ExecutionOver(f"Execution {execution.pk} is already over ({execution.status}); it cannot be cancelled.")
@@ -133,6 +135,7 @@ def reschedule_execution(execution: Execution, *, actor: Any) -> int:
 
     It still waits for its time, its policies and a worker that is free.
     """
+    reach.require(actor, Role.OPERATOR, execution)
     if execution.status not in WAITING:
         raise NotWaiting(f"Execution {execution.pk} is {execution.status}; only one that waits can be rescheduled.")
     audit.record(actor, "execution.reschedule", execution.pk)
@@ -151,6 +154,7 @@ def rerun_execution(
     Raises what `prepare` raises, since the action or its schema may have changed, and ParametersInvalid when the action
     is gone.
     """
+    reach.require(actor, Role.OPERATOR, execution)
     action = execution.action
     if action is None:
         raise ParametersInvalid(f"Action {execution.action_ref} is no longer installed; install its pack first.")

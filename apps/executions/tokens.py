@@ -6,10 +6,12 @@ from django.contrib.auth import get_user_model
 from django.utils.crypto import salted_hmac
 from rest_framework.exceptions import PermissionDenied
 
-from apps.access.principals import Principal, role_of
+from apps.access.principals import Principal, Role, principal_for, role_of
+from apps.access.reach import may
 from apps.access.tokens import RunToken, run_token
 from apps.executions.models import LIVE, Execution
 from apps.packs.definitions import CARRY_RIGHTS
+from apps.packs.models import Action
 
 
 def token_for(execution: Execution) -> str:
@@ -19,11 +21,27 @@ def token_for(execution: Execution) -> str:
 
 def refuse_to_carry(principal: Principal, action_ref: str) -> None:
     """A token with a scope may not have its holder's whole right carried on by a run. Raises: PermissionDenied."""
-    if action_ref in CARRY_RIGHTS and principal.user is not None and principal.role != role_of(principal.user):
+    if (
+        action_ref in CARRY_RIGHTS
+        and principal.user is not None
+        and (principal.is_limited or principal.role != role_of(principal.user))
+    ):
         raise PermissionDenied(
-            f"Action {action_ref} works with the right of the person who asks for it, and this token carries only "
-            f"{principal.scope}; use one without a scope."
+            f"Action {action_ref} works with the whole right of the person who asks for it, and this token or person "
+            "is limited; use a token without a scope, of somebody who is not limited to some packs."
         )
+
+
+def refuse_beyond(principal: Principal, action: Action, requested_by: int | None) -> None:
+    """A run asks for no action of another pack that the person who asked for the run may not run themselves.
+
+    Raises: PermissionDenied.
+    """
+    if requested_by is None or action.pack.ref == principal.pack_ref:
+        return
+    person = principal_for(get_user_model().objects.get(pk=requested_by))
+    if person.is_limited and not may(person, Role.OPERATOR, action):
+        raise PermissionDenied(f"{principal.name} was asked for by {person.name}, who may not run {action.ref}.")
 
 
 def idempotency_key_of(execution: Execution) -> str:

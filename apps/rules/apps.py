@@ -1,4 +1,5 @@
-"""The Django application of this room; it adds `rules/` to what a pack folder may hold."""
+"""The Django application of this room; it adds `rules/` to what a pack folder may hold, and says which of its
+rows belong to which pack."""
 
 from django.apps import AppConfig
 
@@ -7,10 +8,15 @@ class RulesConfig(AppConfig):
     name = "apps.rules"
 
     def ready(self) -> None:
+        from apps.access.reach import By, register
         from apps.packs import components
         from apps.packs.installing import impact
         from apps.rules import loading
         from apps.rules.impact import broken_rules
+        from apps.rules.models import Enforcement, Event, Rule
 
+        register(Rule, By("pack__ref"))
+        register(Event, By("trigger_ref", component=True), By("rule_ref", component=True))
+        register(Enforcement, By("rule_ref", component=True))
         impact.register(broken_rules)
         components.register_kind("rules", read=loading.read, register=loading.register)

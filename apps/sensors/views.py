@@ -11,12 +11,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.access.principals import principal_of
-from apps.access.rights import Role
+from apps.access.reach import find, narrow
+from apps.access.rights import Role, in_packs
 from apps.packs.models import Sensor
 from apps.packs.services import set_enabled
 from apps.sensors import serializers, services
 from apps.sensors.serializers import SensorDetail, SensorQuery, SensorSummary
-from attune.lib.api import answer, body_of, narrowed, one_of, page_of, query_of
+from attune.lib.api import answer, body_of, narrowed, page_of, query_of
 from attune.lib.openapi import describe, describe_list
 
 
@@ -26,14 +27,14 @@ def _sensors() -> QuerySet[Sensor]:
 
 def _listed(request: Request, **fixed: Any) -> Response:
     asked = query_of(request, SensorQuery) | fixed
-    rows = narrowed(_sensors(), asked, {"pack_ref": "pack__ref", "enabled": "enabled"})
+    rows = narrowed(narrow(principal_of(request), _sensors()), asked, {"pack_ref": "pack__ref", "enabled": "enabled"})
     if asked.get("q"):
         rows = rows.filter(Q(ref__icontains=asked["q"]) | Q(label__icontains=asked["q"]))
     return page_of(request, rows, SensorSummary)
 
 
 def _switch(request: Request, ref: str, enabled: bool) -> Response:
-    sensor = one_of(_sensors(), "sensor", ref=ref)
+    sensor = find(request, _sensors(), "sensor", ref=ref)
     set_enabled(sensor, enabled, actor=principal_of(request))
     return answer(SensorDetail(sensor).data)
 
@@ -69,16 +70,16 @@ class SensorsOfTrigger(APIView):
 
     @describe_list("list_sensors_by_trigger", "List the sensors that emit a trigger", answers=SensorSummary)
     def get(self, request: Request, trigger_ref: str) -> Response:
-        rows = [sensor for sensor in _sensors() if trigger_ref in sensor.trigger_refs]
+        rows = [sensor for sensor in narrow(principal_of(request), _sensors()) if trigger_ref in sensor.trigger_refs]
         return page_of(request, rows, SensorSummary)
 
 
 class SensorView(APIView):
-    needs = {"GET": Role.VIEWER, "PUT": Role.OPERATOR}
+    needs = {"GET": Role.VIEWER, "PUT": in_packs(Role.OPERATOR)}
 
     @describe("get_sensor", "Show a sensor and how it fares", answers=SensorDetail)
     def get(self, request: Request, ref: str) -> Response:
-        return answer(SensorDetail(one_of(_sensors(), "sensor", ref=ref)).data)
+        return answer(SensorDetail(find(request, _sensors(), "sensor", ref=ref)).data)
 
     @describe("update_sensor", "Enable or disable it", body=serializers.SensorChange, answers=SensorDetail)
     def put(self, request: Request, ref: str) -> Response:
@@ -86,7 +87,7 @@ class SensorView(APIView):
 
 
 class EnableSensor(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe("enable_sensor", "Enable a sensor", answers=SensorDetail)
     def post(self, request: Request, ref: str) -> Response:
@@ -94,7 +95,7 @@ class EnableSensor(APIView):
 
 
 class DisableSensor(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe("disable_sensor", "Disable a sensor", answers=SensorDetail)
     def post(self, request: Request, ref: str) -> Response:
@@ -102,11 +103,11 @@ class DisableSensor(APIView):
 
 
 class RestartSensor(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe("restart_sensor", "Restart a sensor", answers=SensorDetail, also={409: "The sensor is disabled."})
     def post(self, request: Request, ref: str) -> Response:
-        sensor = one_of(_sensors(), "sensor", ref=ref)
+        sensor = find(request, _sensors(), "sensor", ref=ref)
         services.restart_sensor(sensor, actor=principal_of(request))
         return answer(SensorDetail(sensor).data, message=f"Sensor {ref} restarts in a moment.")
 
@@ -116,7 +117,7 @@ class SensorLogs(APIView):
 
     @describe_list("list_sensor_logs", "List a sensor's logs", answers=serializers.LogSummary)
     def get(self, request: Request, ref: str) -> Response:
-        sensor = one_of(_sensors(), "sensor", ref=ref)
+        sensor = find(request, _sensors(), "sensor", ref=ref)
         return page_of(request, services.logs_of(sensor), serializers.LogSummary)
 
 
@@ -125,7 +126,7 @@ class SensorLog(APIView):
 
     @describe("get_sensor_log", "Read the end of a sensor's log", query=serializers.SensorLogQuery, text=True)
     def get(self, request: Request, ref: str, stream: str) -> HttpResponse:
-        sensor = one_of(_sensors(), "sensor", ref=ref)
+        sensor = find(request, _sensors(), "sensor", ref=ref)
         limit = query_of(request, serializers.SensorLogQuery)["limit"]
         if stream != services.LOG_STREAM:
             raise Http404(f"A sensor's log is its stderr; what it says on stdout are events. There is no {stream}.")

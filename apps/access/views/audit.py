@@ -13,7 +13,9 @@ from rest_framework.views import APIView
 
 from apps.access import exporting
 from apps.access.models import AuditEntry
-from apps.access.rights import Role
+from apps.access.principals import principal_of
+from apps.access.reach import narrow
+from apps.access.rights import Role, in_packs
 from apps.access.serializers import (
     AuditEventDetail,
     AuditEventsAnswer,
@@ -43,34 +45,38 @@ _LOOKUPS = {
 }
 
 
-def _wanted(asked: dict[str, Any]) -> QuerySet[AuditEntry]:
+def _readable(request: Request) -> QuerySet[AuditEntry]:
+    return narrow(principal_of(request), AuditEntry.objects.all(), role=Role.ADMIN)
+
+
+def _wanted(request: Request, asked: dict[str, Any]) -> QuerySet[AuditEntry]:
     """The entries that the query asks for, latest first."""
     if asked.get("resource_id") is not None:
         asked = asked | {"resource_id": str(asked["resource_id"])}
-    rows = narrowed(AuditEntry.objects.all(), asked, _LOOKUPS)
+    rows = narrowed(_readable(request), asked, _LOOKUPS)
     kind = asked.get("resource_type")
     return beginning_with(rows, "action", f"{kind}.") if kind else rows
 
 
 class AuditEvents(APIView):
-    needs = {"GET": Role.ADMIN}
+    needs = {"GET": in_packs(Role.ADMIN)}
 
     @describe_list("list_audit_events", "The audit log, latest first", answers=AuditEventSummary, query=AuditQuery)
     def get(self, request: Request) -> Response:
-        rows = _wanted(query_of(request, AuditQuery)).defer("before", "after")
+        rows = _wanted(request, query_of(request, AuditQuery)).defer("before", "after")
         return page_of(request, rows, AuditEventSummary, cursors=True)
 
 
 class AuditEventView(APIView):
-    needs = {"GET": Role.ADMIN}
+    needs = {"GET": in_packs(Role.ADMIN)}
 
     @describe("get_audit_event", "Show an entry of the audit log", answers=AuditEventDetail)
     def get(self, request: Request, pk: int) -> Response:
-        return answer(AuditEventDetail(one_of(AuditEntry.objects.all(), "audit event", pk=pk)).data)
+        return answer(AuditEventDetail(one_of(_readable(request), "audit event", pk=pk)).data)
 
 
 class AuditEventsOfRequest(APIView):
-    needs = {"GET": Role.ADMIN}
+    needs = {"GET": in_packs(Role.ADMIN)}
 
     @describe(
         "get_audit_events_by_request",
@@ -79,12 +85,12 @@ class AuditEventsOfRequest(APIView):
         bare=True,
     )
     def get(self, request: Request, request_id: str) -> Response:
-        rows = _wanted({"request_id": request_id}).order_by("pk")[:MOST_OF_REQUEST]
+        rows = _wanted(request, {"request_id": request_id}).order_by("pk")[:MOST_OF_REQUEST]
         return answer(AuditEventDetail(rows, many=True).data)
 
 
 class ExportOfAuditEvents(APIView):
-    needs = {"GET": Role.ADMIN}
+    needs = {"GET": in_packs(Role.ADMIN)}
 
     @describe(
         "export_audit_events",
@@ -97,5 +103,5 @@ class ExportOfAuditEvents(APIView):
         kind = exporting.KINDS[asked["format"]]
         name = f"audit-{timezone.now():%Y-%m-%d}.{asked['format']}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-        rows = _wanted(asked)[: asked["limit"]]
+        rows = _wanted(request, asked)[: asked["limit"]]
         return StreamingHttpResponse(kind.lines(rows), content_type=kind.content_type, headers=headers)

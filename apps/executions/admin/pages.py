@@ -104,7 +104,7 @@ class ExecutionAdmin(AttuneAdmin):
         return WithReasons
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return principal(request).has_role(Role.OPERATOR)
+        return permits(request, Role.OPERATOR, self.model)
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel_many(self, request: HttpRequest, queryset: Any) -> None:

@@ -66,7 +66,7 @@ class PolicyAdmin(AttuneAdmin):
         return str(_waiting_for(policy).count() or "–")
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return principal(request).has_role(Role.OPERATOR)
+        return permits(request, Role.OPERATOR, self.model)
 
     @admin.action(description="Switch on", permissions=["operate"])
     def switch_on(self, request: HttpRequest, queryset: Any) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from apps.access import audit
+from apps.access import audit, reach
+from apps.access.principals import Role
 from apps.executions.errors import PolicyInvalid, PolicyReadOnly, PolicyRefTaken
 from apps.executions.models import Policy
 from apps.executions.policies.checking import check
@@ -23,12 +24,14 @@ def create(*, ref: str, pack: Pack | str, actor: Any, scope: str, scope_ref: str
 
     Raises PolicyInvalid naming every fault, PolicyRefTaken.
     """
+    reach.require(actor, Role.EDITOR, pack if isinstance(pack, str) else pack.ref)
     where = pack if isinstance(pack, Pack) else Pack.objects.filter(ref=pack).first()
     if where is None:
         raise _invalid(ref, [_fault("pack_ref", f"there is no pack {pack!r}; make an ad-hoc pack first")])
     if not COMPONENT_REF.match(ref) or pack_of(ref) != where.ref:
         raise _invalid(ref, [_fault("ref", f"must be {where.ref}.<name>, of small letters, digits, - and _")])
     policy = Policy(ref=ref, pack=where, is_adhoc=True, scope=scope, scope_ref=scope_ref, **more)
+    _require_scope(actor, Role.EDITOR, policy)
     _check(policy)
     try:
         with transaction.atomic():
@@ -46,9 +49,13 @@ def update(policy: Policy, *, actor: Any, **changes: Any) -> None:
         raise PolicyReadOnly(
             f"Policy {policy.ref} comes with the files of pack {policy.pack.ref}; change it there, or switch it off."
         )
+    role = Role.EDITOR if set(changes) - {"enabled"} else Role.OPERATOR
+    reach.require(actor, role, policy)
+    _require_scope(actor, role, policy)
     before = _shown(policy)
     for name, value in changes.items():
         setattr(policy, name, value)
+    _require_scope(actor, role, policy)
     if set(changes) & set(_RULING) or (policy.enabled and not before["enabled"]):
         _check(policy)
     if _shown(policy) == before:
@@ -61,12 +68,22 @@ def update(policy: Policy, *, actor: Any, **changes: Any) -> None:
 @transaction.atomic
 def delete(policy: Policy, *, actor: Any) -> None:
     """Delete a policy made by a person. Raises PolicyReadOnly."""
+    reach.require(actor, Role.EDITOR, policy)
+    _require_scope(actor, Role.EDITOR, policy)
     if not policy.is_adhoc:
         raise PolicyReadOnly(
             f"Policy {policy.ref} comes with the files of pack {policy.pack.ref}; disable it, or remove it there."
         )
     audit.record(actor, "policy.delete", policy.ref, before=_shown(policy))
     policy.delete()
+
+
+def _require_scope(actor: Any, role: Role, policy: Policy) -> None:
+    """A policy holds for what it governs, wherever it lives. Raises: OutOfReach."""
+    if policy.scope == Policy.Scope.GLOBAL:
+        reach.require_all(actor)
+    elif policy.scope_ref:
+        reach.require(actor, role, pack_of(policy.scope_ref))
 
 
 def _check(policy: Policy) -> None:

@@ -14,14 +14,15 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.access.principals import Principal, principal_of
-from apps.access.rights import Role, open_to
+from apps.access.reach import find, narrow
+from apps.access.rights import Role, in_packs, open_to
 from apps.executions import logs, services, tokens
 from apps.executions.models import Execution, Status
 from apps.executions.serializers import executions as serializers
 from apps.executions.serializers.executions import BIG_COLUMNS, ExecutionDetail, ExecutionQuery, ExecutionSummary
 from apps.executions.waiting import why_waiting
 from apps.packs.models import Action
-from attune.lib.api import answer, answer_both, body_of, idempotency_key, narrowed, one_of, page_of, query_of
+from attune.lib.api import answer, answer_both, body_of, idempotency_key, narrowed, page_of, query_of
 from attune.lib.long_tables import beginning_with
 from attune.lib.openapi import describe, describe_list
 
@@ -39,8 +40,8 @@ FILTERS = {
 
 
 def readable(principal: Principal) -> QuerySet[Execution]:
-    """The executions one may look at: all, or for a running execution itself and its children."""
-    rows = Execution.objects.all()
+    """The executions one may look at: those of packs one reaches, or for a running one itself and its children."""
+    rows = narrow(principal, Execution.objects.all())
     if principal.kind == "execution":
         rows = rows.filter(Q(pk=principal.execution_id) | Q(parent_id=principal.execution_id))
     return rows
@@ -103,7 +104,7 @@ class ExecutionsByEnforcement(APIView):
 
 
 class Execute(APIView):
-    needs = {"POST": open_to(Role.OPERATOR, execution=True)}
+    needs = {"POST": open_to(Role.OPERATOR, execution=True, in_packs=True)}
 
     @describe(
         "create_execution",
@@ -121,14 +122,15 @@ class Execute(APIView):
     def post(self, request: Request) -> Response:
         principal = principal_of(request)
         given = body_of(request, serializers.ExecuteRequest)
-        action = one_of(Action.objects.select_related("pack", "runtime"), "action", ref=given["action_ref"])
+        actions = Action.objects.select_related("pack", "runtime")
+        action = find(request, actions, "action", ref=given["action_ref"])
         tokens.refuse_to_carry(principal, action.ref)
         more = {
             "parameters": given["parameters"],
             "env_vars": given["env_vars"],
             "timeout": given.get("timeout_seconds"),
             "permission_set_refs": given.get("permission_set_refs") or [],
-            **_origin(principal, given.get("trace_tag") or ""),
+            **_origin(principal, action, given.get("trace_tag") or ""),
         }
         if key := idempotency_key(request):
             execution, _ = services.request_once(action, by=principal.name, key=key, asked=given, **more)
@@ -137,11 +139,12 @@ class Execute(APIView):
         return answer_both(ExecutionDetail(execution).data, status=201)
 
 
-def _origin(principal: Principal, trace_tag: str) -> dict[str, Any]:
+def _origin(principal: Principal, action: Action, trace_tag: str) -> dict[str, Any]:
     """Where the new execution comes from: a person, or a running execution, whose child it then is."""
     if principal.kind != "execution":
         return {"requested_by": principal.user, "trace_tag": trace_tag}
     parent = Execution.objects.only("requested_by_id", "trace_tag").get(pk=principal.execution_id)
+    tokens.refuse_beyond(principal, action, parent.requested_by_id)
     return {
         "parent_id": parent.pk,
         "depth": principal.depth + 1,
@@ -156,7 +159,7 @@ class ExecutionStatistics(APIView):
 
     @describe("get_execution_stats", "Count executions by status", answers=serializers.ExecutionStats)
     def get(self, request: Request) -> Response:
-        counted = Execution.objects.order_by().values_list("status").annotate(number=Count("pk"))
+        counted = readable(principal_of(request)).order_by().values_list("status").annotate(number=Count("pk"))
         by_status = dict.fromkeys(Status.values, 0) | dict(counted)
         return answer({"total": sum(by_status.values()), "by_status": by_status})
 
@@ -170,7 +173,7 @@ class ExecutionView(APIView):
 
 
 class Cancel(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe("cancel_execution", "Cancel an execution", answers=ExecutionDetail, also={409: "It is already over."})
     def post(self, request: Request, pk: int) -> Response:
@@ -181,7 +184,7 @@ class Cancel(APIView):
 
 
 class Reschedule(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe(
         "reschedule_execution",
@@ -203,7 +206,7 @@ class Reschedule(APIView):
 
 
 class Rerun(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe(
         "rerun_execution",

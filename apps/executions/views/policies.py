@@ -10,13 +10,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.access.principals import principal_of
-from apps.access.rights import Role
+from apps.access.reach import find, narrow
+from apps.access.rights import Role, in_packs
 from apps.executions import services
 from apps.executions.models import Policy
 from apps.executions.policies.standing import queue_of
 from apps.executions.serializers.policies import PolicyChange, PolicyDetail, PolicyQuery, PolicyRequest, QueueStats
 from apps.packs.models import Action, Pack
-from attune.lib.api import answer, body_of, narrowed, one_of, page_of, query_of
+from attune.lib.api import answer, body_of, narrowed, page_of, query_of
 from attune.lib.openapi import Done, describe, describe_list
 from attune.lib.refs import pack_of
 
@@ -30,15 +31,14 @@ def policies() -> QuerySet[Policy]:
     )
 
 
-def policy_of(ref: str) -> Policy:
-    """Raises: Http404."""
-    found: Policy = one_of(policies(), "policy", ref=ref)
-    return found
+def policy_of(request: Request, ref: str) -> Policy:
+    """Raises: Http404, OutOfReach."""
+    return find(request, policies(), "policy", ref=ref)
 
 
 def _listed(request: Request, **fixed: Any) -> Response:
     asked = query_of(request, PolicyQuery) | fixed
-    rows = narrowed(policies(), asked, {"scope": "scope", "enabled": "enabled"})
+    rows = narrowed(narrow(principal_of(request), policies()), asked, {"scope": "scope", "enabled": "enabled"})
     for name, scope in (("pack_ref", Policy.Scope.PACK), ("action_ref", Policy.Scope.ACTION)):
         if asked.get(name):
             rows = rows.filter(scope=scope, scope_ref=asked[name])
@@ -51,7 +51,7 @@ def _listed(request: Request, **fixed: Any) -> Response:
 
 
 class Policies(APIView):
-    needs = {"GET": Role.VIEWER, "POST": Role.EDITOR}
+    needs = {"GET": Role.VIEWER, "POST": in_packs(Role.EDITOR)}
 
     @describe_list("list_policies", "List policies", answers=PolicyDetail, query=PolicyQuery)
     def get(self, request: Request) -> Response:
@@ -62,7 +62,7 @@ class Policies(APIView):
         given = body_of(request, PolicyRequest)
         pack_ref = given.pop("pack_ref", None) or pack_of(given["ref"])
         policy = services.create_policy(pack=pack_ref, actor=principal_of(request), **given)
-        shown = PolicyDetail(policy_of(policy.ref)).data
+        shown = PolicyDetail(policy_of(request, policy.ref)).data
         return answer(shown, status=201, message=f"Policy {policy.ref} is created.")
 
 
@@ -89,42 +89,42 @@ class QueueOfAction(APIView):
 
     @describe("get_queue_stats", "Show what of an action runs and waits", answers=QueueStats)
     def get(self, request: Request, action_ref: str) -> Response:
-        action = one_of(Action.objects.select_related("pack"), "action", ref=action_ref)
+        action = find(request, Action.objects.select_related("pack"), "action", ref=action_ref)
         return answer(QueueStats(queue_of(action)).data)
 
 
 class PolicyView(APIView):
-    needs = {"GET": Role.VIEWER, "PUT": Role.EDITOR, "DELETE": Role.EDITOR}
+    needs = {"GET": Role.VIEWER, "PUT": in_packs(Role.EDITOR), "DELETE": in_packs(Role.EDITOR)}
 
     @describe("get_policy", "Show a policy", answers=PolicyDetail)
     def get(self, request: Request, ref: str) -> Response:
-        return answer(PolicyDetail(policy_of(ref)).data)
+        return answer(PolicyDetail(policy_of(request, ref)).data)
 
     @describe("update_policy", "Change a policy; null leaves as it is", body=PolicyChange, answers=PolicyDetail)
     def put(self, request: Request, ref: str) -> Response:
         changes = body_of(request, PolicyChange)
-        services.update_policy(policy_of(ref), actor=principal_of(request), **changes)
-        return answer(PolicyDetail(policy_of(ref)).data)
+        services.update_policy(policy_of(request, ref), actor=principal_of(request), **changes)
+        return answer(PolicyDetail(policy_of(request, ref)).data)
 
     @describe("delete_policy", "Delete a policy; what waits for it may start", answers=Done)
     def delete(self, request: Request, ref: str) -> Response:
-        services.delete_policy(policy_of(ref), actor=principal_of(request))
+        services.delete_policy(policy_of(request, ref), actor=principal_of(request))
         return answer({"message": f"Policy {ref} is deleted.", "success": True})
 
 
 class EnablePolicy(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe("enable_policy", "Enable a policy", answers=PolicyDetail)
     def post(self, request: Request, ref: str) -> Response:
-        services.set_policy_enabled(policy_of(ref), True, actor=principal_of(request))
-        return answer(PolicyDetail(policy_of(ref)).data)
+        services.set_policy_enabled(policy_of(request, ref), True, actor=principal_of(request))
+        return answer(PolicyDetail(policy_of(request, ref)).data)
 
 
 class DisablePolicy(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe("disable_policy", "Disable a policy", answers=PolicyDetail)
     def post(self, request: Request, ref: str) -> Response:
-        services.set_policy_enabled(policy_of(ref), False, actor=principal_of(request))
-        return answer(PolicyDetail(policy_of(ref)).data)
+        services.set_policy_enabled(policy_of(request, ref), False, actor=principal_of(request))
+        return answer(PolicyDetail(policy_of(request, ref)).data)

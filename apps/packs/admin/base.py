@@ -69,7 +69,7 @@ class ComponentAdmin(AttuneAdmin):
         return f"{thing.ref} is off."
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return principal(request).has_role(Role.OPERATOR)
+        return permits(request, Role.OPERATOR, self.model)
 
     @admin.action(description="Enable", permissions=["operate"])
     def switch_on(self, request: HttpRequest, queryset: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from apps.access.principals import Principal, Role
+from apps.access.reach import may
 from apps.packs.models import Action, Trigger
 from apps.packs.serializers.packs import SearchQuery
 from attune.lib.api import Timestamp
@@ -134,7 +135,9 @@ class TriggerDetail(TriggerSummary):
 
     def get_webhook_key(self, trigger: Trigger) -> str | None:
         principal: Principal | None = self.context.get("principal")
-        return trigger.webhook_key if principal and principal.has_role(Role.EDITOR) else None
+        return (
+            trigger.webhook_key if principal and principal.is_person and may(principal, Role.EDITOR, trigger) else None
+        )
 
 
 class WebhookOptions(serializers.Serializer):

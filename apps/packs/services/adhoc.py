@@ -7,8 +7,9 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.access import audit
+from apps.access import audit, reach
 from apps.access.audit import Actor
+from apps.access.principals import Role
 from apps.packs import keys, webhooks
 from apps.packs.errors import InUse, NotEditable
 from apps.packs.models import Pack, Trigger
@@ -29,6 +30,7 @@ def save_adhoc_pack(*, ref: str, actor: Actor, pack: Pack | None = None, **field
     `fields`: label, description, version, conf_schema (either dialect), tags, meta, enabled, author, email.
     Raises InvalidInput, Conflict if the ref is taken, NotEditable for a pack that comes from files.
     """
+    reach.require(actor, Role.EDITOR, pack or ref)
     if pack is None:
         if not PACK_REF.match(ref) or len(ref) > 100:
             raise InvalidInput(f"{ref!r} is not a pack ref: use lower-case letters, digits, _ and -, a letter first.")
@@ -49,6 +51,7 @@ def save_adhoc_trigger(
     `fields`: label, description, type, parameters_schema, payload_schema (either dialect), tags, enabled, examples.
     Raises InvalidInput, Conflict if the ref is taken, NotEditable for a trigger that comes from files.
     """
+    reach.require(actor, Role.EDITOR, pack)
     if trigger is None:
         ref = f"{pack.ref}.{name.removeprefix(f'{pack.ref}.')}"
         if not ADHOC_TRIGGER_REF.match(ref) or len(ref) > 200 or pack_of(ref) != pack.ref:
@@ -66,6 +69,7 @@ def save_adhoc_trigger(
 @transaction.atomic
 def delete_adhoc_trigger(trigger: Trigger, *, actor: Actor) -> None:
     """Remove an ad-hoc trigger; its events stay. Raises NotEditable, InUse naming the rules that wait for it."""
+    reach.require(actor, Role.EDITOR, trigger)
     if not trigger.is_adhoc:
         raise NotEditable(f"Trigger {trigger.ref} is defined by the files of its pack; remove it there.")
     _refuse_if_used(f"Trigger {trigger.ref}", trigger.rules.values_list("ref", flat=True))
@@ -76,6 +80,7 @@ def delete_adhoc_trigger(trigger: Trigger, *, actor: Actor) -> None:
 @transaction.atomic
 def delete_adhoc_pack(pack: Pack, *, actor: Actor) -> None:
     """Remove an ad-hoc pack with its triggers. Raises NotEditable, InUse naming the rules in it or on its triggers."""
+    reach.require(actor, Role.EDITOR, pack)
     if not pack.is_adhoc:
         raise NotEditable(f"Pack {pack.ref} is defined by its files; uninstall it instead.")
     used = set(pack.rules.values_list("ref", flat=True))
@@ -123,6 +128,7 @@ def set_webhook_options(
 
 
 def _save_webhook(trigger: Trigger, action: str, actor: Actor) -> Trigger:
+    reach.require(actor, Role.EDITOR, trigger)
     columns = ["webhook_enabled", "webhook_key", "webhook_secret", "webhook_config"]
     before = Trigger.objects.values(*columns).get(pk=trigger.pk)
     trigger.save(update_fields=[*columns, "updated"])

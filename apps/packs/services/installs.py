@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from apps.access import audit
+from apps.access import audit, reach
 from apps.access.audit import Actor
+from apps.access.principals import Role
 from apps.packs import environments, keys, tasks, versions
 from apps.packs.errors import InUse, NotEditable, PackNotFound, SourceInvalid
 from apps.packs.installing import batch, bringing, recovery, store, switching, tidying
@@ -226,6 +227,7 @@ def remove_pack(pack: Pack, *, actor: Actor) -> None:
 
     Raises NotEditable for a system pack, InUse naming the packs that need it and other packs' rules that use it.
     """
+    reach.require(actor, Role.ADMIN, pack)
     if pack.system:
         raise NotEditable(f"Pack {pack.ref} ships with Attune and cannot be uninstalled; disable it instead.")
     rules = set(pack.rules.filter(is_adhoc=True).values_list("ref", flat=True))  # type: ignore[attr-defined]
@@ -259,6 +261,7 @@ def _about(kind: str, pack: Pack, actor: Actor, reason: str, options: dict[str, 
 
 
 def _ask(kind: str, *, actor: Actor, reason: str, options: dict[str, Any], **columns: Any) -> Installation:
+    reach.require_all(actor)
     unknown = options.keys() - OPTIONS
     if unknown:
         raise TypeError(f"An installation has no option {', '.join(sorted(unknown))}.")

@@ -9,8 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from apps.access import audit
+from apps.access import audit, reach
 from apps.access.audit import Actor
+from apps.access.principals import Role
 from apps.packs import environments, loading, runtimes
 from apps.packs.errors import NotEditable, PackNotFound
 from apps.packs.installing import switching
@@ -30,6 +31,7 @@ def load_pack(path_or_ref: Path | str, *, check_only: bool = False, actor: Actor
 
     Its environment is a matter of `environments.ensure`. Raises PackNotFound if there is no such folder or pack.
     """
+    reach.require_all(actor)
     report = loading.load_pack(folder_of(path_or_ref), check_only=check_only)
     if report.ok and not check_only:
         if Runtime.objects.filter(detected_at=None).exists():
@@ -73,6 +75,7 @@ def folder_of(path_or_ref: Path | str) -> Path:
 @transaction.atomic
 def set_enabled(thing: Pack | Action | Trigger | Sensor, enabled: bool, *, actor: Actor) -> None:
     """Switch a pack, action, trigger or sensor on or off; nothing happens or is logged if it is so already."""
+    reach.require(actor, Role.OPERATOR, thing)
     noun = thing._meta.model_name
     if type(thing)._base_manager.filter(pk=thing.pk, enabled=not enabled).update(enabled=enabled):
         thing.enabled = enabled
@@ -92,6 +95,7 @@ def set_pack_config(pack: Pack, config: dict[str, Any], *, actor: Actor) -> Pack
 
     Checked together with the manifest's values. Raises SchemaMismatch naming each setting that does not fit.
     """
+    reach.require(actor, Role.EDITOR, pack)
     check_pack_config(pack, config)
     before = schemas.mask(pack.config, pack.conf_schema)
     pack.config = config
@@ -115,6 +119,7 @@ def set_pack_environment(pack: Pack, given: Any, *, actor: Actor) -> Pack:
     `given`: {"constraints": […], "packages": […], "allow_scripts": bool, "sdk_compatibility": bool}. Raises
     InvalidInput naming the line that cannot be read.
     """
+    reach.require_all(actor)
     before, pack.environment = pack.environment, environments.read_environment(given)
     pack.save(update_fields=["environment", "updated"])
     audit.record(actor, "pack.set_environment", pack.ref, before=before, after=pack.environment)

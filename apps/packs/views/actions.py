@@ -10,11 +10,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.access.principals import principal_of
-from apps.access.rights import Role
+from apps.access.reach import find, narrow
+from apps.access.rights import Role, in_packs
 from apps.packs import services
 from apps.packs.models import Action
 from apps.packs.serializers.components import ActionChange, ActionDetail, ActionQuery, ActionSummary
-from attune.lib.api import answer, body_of, narrowed, one_of, page_of, query_of
+from attune.lib.api import answer, body_of, narrowed, page_of, query_of
 from attune.lib.openapi import describe, describe_list
 
 
@@ -24,7 +25,7 @@ def _actions() -> QuerySet[Action]:
 
 def _listed(request: Request, **fixed: Any) -> Response:
     asked = query_of(request, ActionQuery) | fixed
-    rows = narrowed(_actions(), asked, {"pack_ref": "pack__ref", "enabled": "enabled"})
+    rows = narrowed(narrow(principal_of(request), _actions()), asked, {"pack_ref": "pack__ref", "enabled": "enabled"})
     if asked.get("packs"):
         rows = rows.filter(pack__ref__in=[ref.strip() for ref in asked["packs"].split(",")])
     for word in asked.get("q", "").split():
@@ -58,14 +59,14 @@ class ActionsOfPack(APIView):
 
 
 class ActionView(APIView):
-    needs = {"GET": Role.VIEWER, "PUT": Role.OPERATOR}
+    needs = {"GET": Role.VIEWER, "PUT": in_packs(Role.OPERATOR)}
 
     @describe("get_action", "Show an action", answers=ActionDetail)
     def get(self, request: Request, ref: str) -> Response:
-        return answer(ActionDetail(one_of(_actions(), "action", ref=ref)).data)
+        return answer(ActionDetail(find(request, _actions(), "action", ref=ref)).data)
 
     @describe("update_action", "Enable or disable an action", body=ActionChange, answers=ActionDetail)
     def put(self, request: Request, ref: str) -> Response:
-        action = one_of(_actions(), "action", ref=ref)
+        action = find(request, _actions(), "action", ref=ref)
         services.set_enabled(action, body_of(request, ActionChange)["enabled"], actor=principal_of(request))
         return answer(ActionDetail(action).data)

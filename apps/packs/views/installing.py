@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.access.principals import principal_of
+from apps.access.reach import find, narrow
 from apps.access.rights import Role
 from apps.packs import services
 from apps.packs.errors import InstallFailed
@@ -26,7 +27,7 @@ from apps.packs.serializers.installing import (
 )
 from apps.packs.serializers.packs import PackDetail
 from apps.packs.views.packs import pack_of_ref
-from attune.lib.api import answer, body_of, narrowed, one_of, page_of, query_of
+from attune.lib.api import answer, body_of, narrowed, page_of, query_of
 from attune.lib.openapi import describe, describe_list
 
 FAILS = {409: "It would break something, or its tests fail.", 422: "The source or the pack has faults."}
@@ -68,8 +69,9 @@ class Installations(APIView):
     )
     def get(self, request: Request) -> Response:
         asked = query_of(request, InstallQuery)
+        rows = narrow(principal_of(request), Installation.objects.all())
         filters = {"pack_ref": "pack_ref", "status": "status", "kind": "kind"}
-        return page_of(request, narrowed(Installation.objects.all(), asked, filters), InstallationDetail)
+        return page_of(request, narrowed(rows, asked, filters), InstallationDetail)
 
     @describe("install_pack", "Install a pack from anywhere", body=InstallRequest, answers=Installed, also=FAILS)
     def post(self, request: Request) -> Response:
@@ -86,7 +88,7 @@ class InstallationView(APIView):
 
     @describe("get_pack_install", "Show an installation", answers=InstallationDetail)
     def get(self, request: Request, pk: int) -> Response:
-        return answer(InstallationDetail(one_of(Installation.objects.all(), "installation", pk=pk)).data)
+        return answer(InstallationDetail(find(request, Installation.objects.all(), "installation", pk=pk)).data)
 
 
 class LatestInstallation(APIView):
@@ -95,7 +97,7 @@ class LatestInstallation(APIView):
     @describe("get_pack_latest_install", "Show a pack's latest installation", answers=InstallationDetail)
     def get(self, request: Request, ref: str) -> Response:
         rows = Installation.objects.exclude(kind=Installation.Kind.PREVIEW)
-        return answer(InstallationDetail(one_of(rows, "installation of pack", pack_ref=ref)).data)
+        return answer(InstallationDetail(find(request, rows, "installation of pack", pack_ref=ref)).data)
 
 
 class UploadPack(APIView):
@@ -125,7 +127,7 @@ class UpdatePack(APIView):
         given = body_of(request, UpdateRequest)
         version = given.pop("version", "") or ""
         asked = services.request_update(
-            pack_of_ref(ref),
+            pack_of_ref(request, ref),
             actor=principal_of(request),
             version=version,
             preview=given["dry_run"],
@@ -141,7 +143,9 @@ class RollBackPack(APIView):
     def post(self, request: Request, ref: str) -> Response:
         given = body_of(request, RollbackRequest)
         named = {name: given.pop(name, "") or "" for name in ("version", "digest")}
-        asked = services.request_rollback(pack_of_ref(ref), actor=principal_of(request), **named, **options_of(given))
+        asked = services.request_rollback(
+            pack_of_ref(request, ref), actor=principal_of(request), **named, **options_of(given)
+        )
         return outcome(asked, given)
 
 
@@ -150,7 +154,7 @@ class ReloadPack(APIView):
 
     @describe("reload_pack", "Pick up edits in a pack's folder", body=WaitRequest, answers=Installed, also=FAILS)
     def post(self, request: Request, ref: str) -> Response:
-        given, pack, actor = body_of(request, WaitRequest), pack_of_ref(ref), principal_of(request)
+        given, pack, actor = body_of(request, WaitRequest), pack_of_ref(request, ref), principal_of(request)
         asked = services.request_reload(pack, actor=actor)
         if asked is None:
             services.load_pack_or_refuse(ref, actor=actor)
@@ -164,4 +168,6 @@ class TestPack(APIView):
     @describe("test_pack", "Run a pack's own tests", body=WaitRequest, answers=Installed, status=202)
     def post(self, request: Request, ref: str) -> Response:
         given = body_of(request, WaitRequest)
-        return outcome(services.request_tests(pack_of_ref(ref), actor=principal_of(request)), given, status=202)
+        return outcome(
+            services.request_tests(pack_of_ref(request, ref), actor=principal_of(request)), given, status=202
+        )

@@ -10,21 +10,24 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.access import reach
 from apps.access.principals import Principal, principal_of
-from apps.access.rights import Role, open_to
+from apps.access.reach import may, narrow
+from apps.access.rights import Role, in_packs, open_to
 from apps.packs import keys
 from apps.packs.errors import KeyNotFound
 from apps.packs.models import Key
 from apps.packs.serializers.keys import KeyChange, KeyDetail, KeyQuery, KeyReadQuery, KeyRequest, KeySummary
 from attune.lib.api import answer, body_of, done, narrowed, one_of, page_of, query_of
 from attune.lib.openapi import Done, describe, describe_list
+from attune.lib.refs import pack_of
 
 
 def may_decrypt(principal: Principal, key: Key) -> bool:
     """Whether one may have the value: decided on the key that was found, never on how it was spelt."""
     if principal.is_person:
         owns_it = key.owner_user_id is not None and key.owner_user_id == getattr(principal.user, "pk", None)
-        return owns_it or principal.has_role(Role.ADMIN)
+        return owns_it or may(principal, Role.ADMIN, key)
     who: dict[str, Any] = {
         "pack_ref": principal.pack_ref,
         "action_ref": principal.action_ref,
@@ -45,21 +48,33 @@ def may_change(principal: Principal, key: Key) -> bool:
     return principal.is_person and may_decrypt(principal, key)
 
 
+def require_owner(principal: Principal, key: Key, alias: str = "") -> None:
+    """A new key belongs to a pack of its maker, and no free name of it stands in another pack's way.
+
+    Raises: OutOfReach.
+    """
+    reach.require(principal, Role.ADMIN, key)
+    if alias and principal.is_limited:
+        reach.require(principal, Role.ADMIN, pack_of(alias.removeprefix(f"{key.owner_type}.")))
+
+
 def key_for(principal: Principal, ref: str) -> Key:
     """The key meant by `ref`. Raises: KeyNotFound."""
     found = None if "\0" in ref else keys.find(ref, pack_ref=principal.pack_ref, sensor_ref=principal.sensor_ref)
-    if found is None:
+    if found is None or not may(principal, Role.VIEWER, found):
         raise KeyNotFound(f"There is no key {ref}.")
     return found
 
 
 class Keys(APIView):
-    needs = {"GET": Role.VIEWER, "POST": open_to(Role.ADMIN, sensor=True)}
+    needs = {"GET": Role.VIEWER, "POST": open_to(Role.ADMIN, sensor=True, in_packs=True)}
 
     @describe_list("list_keys", "List keys, without their values", answers=KeySummary, query=KeyQuery)
     def get(self, request: Request) -> Response:
         asked = query_of(request, KeyQuery)
-        rows = narrowed(Key.objects.all(), asked, {"owner_type": "owner_type", "owner": "owner_ref"})
+        rows = narrowed(
+            narrow(principal_of(request), Key.objects.all()), asked, {"owner_type": "owner_type", "owner": "owner_ref"}
+        )
         return page_of(request, rows.defer("sealed"), KeySummary)
 
     @describe("create_key", "Make a key", body=KeyRequest, answers=KeyDetail, status=201, also={409: "It exists."})
@@ -73,6 +88,7 @@ class Keys(APIView):
             if (owner_type, owner_ref) != (Key.Owner.SENSOR, principal.sensor_ref):
                 raise PermissionDenied(f"The token of {principal.name} may only make keys that the sensor owns.")
         owner = self._owner(given, principal) if owner_type == Key.Owner.IDENTITY else None
+        require_owner(principal, Key(owner_type=owner_type, owner_ref=owner_ref), given.get("ref") or "")
         key = keys.write(
             value=given["value"],
             actor=principal,
@@ -95,7 +111,7 @@ class KeyView(APIView):
     needs = {
         "GET": open_to(Role.VIEWER, execution=True, sensor=True),
         "PUT": open_to(Role.VIEWER, sensor=True),  # further decided on the key that is found
-        "DELETE": Role.ADMIN,
+        "DELETE": in_packs(Role.ADMIN),
     }
 
     @describe("get_key", "Show a key; its value to those who may decrypt it", query=KeyReadQuery, answers=KeyDetail)
@@ -123,5 +139,7 @@ class KeyView(APIView):
     @describe("delete_key", "Delete a key", answers=Done, bare=True)
     def delete(self, request: Request, ref: str) -> Response:
         principal = principal_of(request)
-        keys.delete(key_for(principal, ref), actor=principal)
+        key = key_for(principal, ref)
+        reach.require(principal, Role.ADMIN, key)
+        keys.delete(key, actor=principal)
         return done(f"Key {ref} is deleted.")

@@ -13,7 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.access.principals import principal_of
-from apps.access.rights import Role
+from apps.access.reach import find, may, narrow
+from apps.access.rights import Role, in_packs
 from apps.packs import services
 from apps.packs.models import Pack
 from apps.packs.serializers.packs import (
@@ -25,7 +26,7 @@ from apps.packs.serializers.packs import (
     RegisterRequest,
     SearchQuery,
 )
-from attune.lib.api import answer, body_of, done, one_of, page_of, query_of
+from attune.lib.api import answer, body_of, done, page_of, query_of
 from attune.lib.openapi import Done, describe, describe_list
 from attune.lib.schemas import MASK
 
@@ -47,18 +48,19 @@ def with_secrets(new: Any, old: Any) -> Any:
     return old if new == MASK else new
 
 
-def pack_of_ref(ref: str) -> Pack:
-    """The pack of that ref. Raises: Http404."""
-    return one_of(Pack.objects.all(), "pack", ref=ref)
+def pack_of_ref(request: Request, ref: str) -> Pack:
+    """The pack of that ref, for what the request's method does to it. Raises: Http404, OutOfReach."""
+    return find(request, Pack.objects.all(), "pack", ref=ref)
 
 
 class Packs(APIView):
-    needs = {"GET": Role.VIEWER, "POST": Role.EDITOR}
+    needs = {"GET": Role.VIEWER, "POST": in_packs(Role.EDITOR)}
 
     @describe_list("list_packs", "List packs", answers=PackSummary, query=SearchQuery)
     def get(self, request: Request) -> Response:
         q = query_of(request, SearchQuery).get("q", "")
-        rows = Pack.objects.filter(Q(ref__icontains=q) | Q(label__icontains=q) | Q(description__icontains=q))
+        rows = narrow(principal_of(request), Pack.objects.all())
+        rows = rows.filter(Q(ref__icontains=q) | Q(label__icontains=q) | Q(description__icontains=q))
         big = ("conf_schema", "config", "config_defaults", "meta", "testing")
         return page_of(request, rows.defer(*big), PackSummary)
 
@@ -74,11 +76,15 @@ class Packs(APIView):
 
 
 class PackView(APIView):
-    needs = {"GET": Role.VIEWER, "PUT": Role.EDITOR, "DELETE": Role.EDITOR}  # of packs from files: ADMIN
+    needs = {
+        "GET": Role.VIEWER,
+        "PUT": in_packs(Role.EDITOR),
+        "DELETE": in_packs(Role.EDITOR),  # of packs from files: ADMIN
+    }
 
     @describe("get_pack", "Show a pack", answers=PackDetail)
     def get(self, request: Request, ref: str) -> Response:
-        return answer(PackDetail(pack_of_ref(ref)).data)
+        return answer(PackDetail(pack_of_ref(request, ref)).data)
 
     @describe(
         "update_pack",
@@ -87,7 +93,7 @@ class PackView(APIView):
         answers=PackDetail,
     )
     def put(self, request: Request, ref: str) -> Response:
-        principal, pack = principal_of(request), pack_of_ref(ref)
+        principal, pack = principal_of(request), pack_of_ref(request, ref)
         given = _given(body_of(request, PackChange))
         config, enabled = given.pop("config", None), given.pop("enabled", None)
         with transaction.atomic():
@@ -107,32 +113,32 @@ class PackView(APIView):
         also={409: "It is needed by packs or rules (details.packs, details.rules), or ships with Attune."},
     )
     def delete(self, request: Request, ref: str) -> Response:
-        pack, principal = pack_of_ref(ref), principal_of(request)
+        pack, principal = pack_of_ref(request, ref), principal_of(request)
         if pack.is_adhoc:
             services.delete_adhoc_pack(pack, actor=principal)
             return done(f"Pack {ref} is deleted.")
-        if not principal.has_role(Role.ADMIN):
+        if not may(principal, Role.ADMIN, pack):
             raise PermissionDenied("Only an administrator may uninstall a pack that comes from files.")
         services.remove_pack(pack, actor=principal)
         return done(f"Pack {ref} is uninstalled.")
 
 
 class EnablePack(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe("enable_pack", "Enable a pack", answers=PackDetail)
     def post(self, request: Request, ref: str) -> Response:
-        pack = pack_of_ref(ref)
+        pack = pack_of_ref(request, ref)
         services.set_enabled(pack, True, actor=principal_of(request))
         return answer(PackDetail(pack).data)
 
 
 class DisablePack(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe("disable_pack", "Disable a pack: none of its actions, triggers and sensors runs", answers=PackDetail)
     def post(self, request: Request, ref: str) -> Response:
-        pack = pack_of_ref(ref)
+        pack = pack_of_ref(request, ref)
         services.set_enabled(pack, False, actor=principal_of(request))
         return answer(PackDetail(pack).data)
 

@@ -11,7 +11,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.access.principals import Principal, principal_of
-from apps.access.rights import Role
+from apps.access.reach import find, narrow
+from apps.access.rights import Role, in_packs
 from apps.packs import services
 from apps.packs.models import Pack, Trigger
 from apps.packs.serializers.components import (
@@ -22,7 +23,7 @@ from apps.packs.serializers.components import (
     WebhookOptions,
 )
 from apps.packs.serializers.packs import SearchQuery
-from attune.lib.api import answer, answer_both, body_of, done, narrowed, one_of, page_of, query_of
+from attune.lib.api import answer, answer_both, body_of, done, narrowed, page_of, query_of
 from attune.lib.errors import InvalidInput
 from attune.lib.openapi import Done, describe, describe_list
 from attune.lib.refs import pack_of
@@ -32,8 +33,8 @@ def _triggers() -> QuerySet[Trigger]:
     return Trigger.objects.select_related("pack")
 
 
-def _trigger(ref: str) -> Trigger:
-    return one_of(_triggers(), "trigger", ref=ref)
+def _trigger(request: Request, ref: str) -> Trigger:
+    return find(request, _triggers(), "trigger", ref=ref)
 
 
 def _shown(trigger: Trigger, principal: Principal) -> Any:
@@ -49,7 +50,7 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
 
 def _listed(request: Request, **fixed: Any) -> Response:
     asked = query_of(request, SearchQuery) | fixed
-    rows = narrowed(_triggers(), asked, {"pack_ref": "pack__ref", "enabled": "enabled"})
+    rows = narrowed(narrow(principal_of(request), _triggers()), asked, {"pack_ref": "pack__ref", "enabled": "enabled"})
     if asked.get("q"):
         rows = rows.filter(Q(ref__icontains=asked["q"]) | Q(label__icontains=asked["q"]))
     big = ("parameters_schema", "payload_schema", "examples", "pack__conf_schema", "pack__config", "pack__meta")
@@ -57,7 +58,7 @@ def _listed(request: Request, **fixed: Any) -> Response:
 
 
 class Triggers(APIView):
-    needs = {"GET": Role.VIEWER, "POST": Role.EDITOR}
+    needs = {"GET": Role.VIEWER, "POST": in_packs(Role.EDITOR)}
 
     @describe_list("list_triggers", "List triggers", answers=TriggerSummary, query=SearchQuery)
     def get(self, request: Request) -> Response:
@@ -68,7 +69,7 @@ class Triggers(APIView):
         principal = principal_of(request)
         given = body_of(request, TriggerRequest)
         pack_ref = given.get("pack_ref") or pack_of(given["ref"])
-        pack = Pack.objects.filter(ref=pack_ref).first()
+        pack = narrow(principal, Pack.objects.filter(ref=pack_ref)).first()
         if pack is None:
             raise InvalidInput(f"There is no pack {pack_ref}; make an ad-hoc pack for your triggers first.")
         trigger = services.save_adhoc_trigger(
@@ -94,16 +95,16 @@ class TriggersOfPack(APIView):
 
 
 class TriggerView(APIView):
-    needs = {"GET": Role.VIEWER, "PUT": Role.EDITOR, "DELETE": Role.EDITOR}
+    needs = {"GET": Role.VIEWER, "PUT": in_packs(Role.EDITOR), "DELETE": in_packs(Role.EDITOR)}
 
     @describe("get_trigger", "Show a trigger", answers=TriggerDetail)
     def get(self, request: Request, ref: str) -> Response:
-        return answer(_shown(_trigger(ref), principal_of(request)))
+        return answer(_shown(_trigger(request, ref), principal_of(request)))
 
     @describe("update_trigger", "Change an ad-hoc trigger", body=TriggerChange, answers=TriggerDetail)
     def put(self, request: Request, ref: str) -> Response:
         principal = principal_of(request)
-        given, trigger = body_of(request, TriggerChange), _trigger(ref)
+        given, trigger = body_of(request, TriggerChange), _trigger(request, ref)
         with transaction.atomic():
             if fields := _fields(given):
                 services.save_adhoc_trigger(pack=trigger.pack, trigger=trigger, actor=principal, **fields)
@@ -113,62 +114,62 @@ class TriggerView(APIView):
 
     @describe("delete_trigger", "Delete an ad-hoc trigger", answers=Done, bare=True, also={409: "It is not ad-hoc."})
     def delete(self, request: Request, ref: str) -> Response:
-        services.delete_adhoc_trigger(_trigger(ref), actor=principal_of(request))
+        services.delete_adhoc_trigger(_trigger(request, ref), actor=principal_of(request))
         return done(f"Trigger {ref} is deleted.")
 
 
 class EnableTrigger(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe("enable_trigger", "Enable a trigger", answers=TriggerDetail)
     def post(self, request: Request, ref: str) -> Response:
-        trigger, principal = _trigger(ref), principal_of(request)
+        trigger, principal = _trigger(request, ref), principal_of(request)
         services.set_enabled(trigger, True, actor=principal)
         return answer(_shown(trigger, principal))
 
 
 class DisableTrigger(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe("disable_trigger", "Disable a trigger: its events are refused", answers=TriggerDetail)
     def post(self, request: Request, ref: str) -> Response:
-        trigger, principal = _trigger(ref), principal_of(request)
+        trigger, principal = _trigger(request, ref), principal_of(request)
         services.set_enabled(trigger, False, actor=principal)
         return answer(_shown(trigger, principal))
 
 
 class EnableWebhook(APIView):
-    needs = {"POST": Role.EDITOR}
+    needs = {"POST": in_packs(Role.EDITOR)}
 
     @describe("enable_webhook", "Open a trigger's webhook", answers=TriggerDetail, bare=True)
     def post(self, request: Request, ref: str) -> Response:
-        trigger, principal = _trigger(ref), principal_of(request)
+        trigger, principal = _trigger(request, ref), principal_of(request)
         services.enable_webhook(trigger, actor=principal)
         return answer_both(_shown(trigger, principal))
 
 
 class DisableWebhook(APIView):
-    needs = {"POST": Role.EDITOR}
+    needs = {"POST": in_packs(Role.EDITOR)}
 
     @describe("disable_webhook", "Close a trigger's webhook", answers=TriggerDetail, bare=True)
     def post(self, request: Request, ref: str) -> Response:
-        trigger, principal = _trigger(ref), principal_of(request)
+        trigger, principal = _trigger(request, ref), principal_of(request)
         services.disable_webhook(trigger, actor=principal)
         return answer_both(_shown(trigger, principal))
 
 
 class RegenerateWebhookKey(APIView):
-    needs = {"POST": Role.EDITOR}
+    needs = {"POST": in_packs(Role.EDITOR)}
 
     @describe("regenerate_webhook_key", "Give it a new key; the old one ends", answers=TriggerDetail, bare=True)
     def post(self, request: Request, ref: str) -> Response:
-        trigger, principal = _trigger(ref), principal_of(request)
+        trigger, principal = _trigger(request, ref), principal_of(request)
         services.rotate_webhook_key(trigger, actor=principal)
         return answer_both(_shown(trigger, principal))
 
 
 class WebhookOptionsView(APIView):
-    needs = {"PUT": Role.EDITOR}
+    needs = {"PUT": in_packs(Role.EDITOR)}
 
     @describe(
         "set_webhook_options",
@@ -177,7 +178,7 @@ class WebhookOptionsView(APIView):
         answers=TriggerDetail,
     )
     def put(self, request: Request, ref: str) -> Response:
-        trigger, principal = _trigger(ref), principal_of(request)
+        trigger, principal = _trigger(request, ref), principal_of(request)
         options = body_of(request, WebhookOptions)
         secret = options.pop("secret", None)
         services.set_webhook_options(trigger, options, secret=secret, actor=principal)

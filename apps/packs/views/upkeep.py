@@ -7,7 +7,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.access.principals import principal_of
-from apps.access.rights import Role
+from apps.access.reach import find
+from apps.access.rights import Role, in_packs
 from apps.packs import services
 from apps.packs.models import Pack, PackTest, PackVersion
 from apps.packs.serializers.installing import (
@@ -24,7 +25,7 @@ from apps.packs.serializers.installing import (
 from apps.packs.serializers.packs import masked
 from apps.packs.views.installing import FAILS, options_of, outcome
 from apps.packs.views.packs import pack_of_ref, with_secrets
-from attune.lib.api import PageQuery, answer, body_of, one_of, page_of
+from attune.lib.api import PageQuery, answer, body_of, page_of
 from attune.lib.openapi import describe, describe_list
 from attune.lib.schemas import SchemaMismatch
 
@@ -36,7 +37,7 @@ class Versions(APIView):
         "list_pack_versions", "List the versions of a pack that are kept, latest first", answers=VersionDetail
     )
     def get(self, request: Request, ref: str) -> Response:
-        pack = pack_of_ref(ref)
+        pack = pack_of_ref(request, ref)
         rows = PackVersion.objects.filter(pack_ref=ref).order_by("-id")
         return page_of(request, rows, VersionDetail, current=pack.path, size=services.size_of_version)
 
@@ -48,11 +49,11 @@ class Environment(APIView):
         "get_pack_environment", "Show what a pack's code needs, and whether it is there", answers=EnvironmentDetail
     )
     def get(self, request: Request, ref: str) -> Response:
-        return answer(_environment(pack_of_ref(ref)))
+        return answer(_environment(pack_of_ref(request, ref)))
 
     @describe("set_pack_environment", "Pin or add packages", body=EnvironmentWishes, answers=EnvironmentDetail)
     def put(self, request: Request, ref: str) -> Response:
-        pack = pack_of_ref(ref)
+        pack = pack_of_ref(request, ref)
         wishes = pack.environment | dict(body_of(request, EnvironmentWishes))
         services.set_pack_environment(pack, wishes, actor=principal_of(request))
         return answer(_environment(pack), message="It holds from the next build on.")
@@ -60,7 +61,9 @@ class Environment(APIView):
     @describe("build_pack_environment", "Build it", body=EnvironmentRequest, answers=Installed, also=FAILS)
     def post(self, request: Request, ref: str) -> Response:
         given = body_of(request, EnvironmentRequest)
-        asked = services.request_environment(pack_of_ref(ref), actor=principal_of(request), **options_of(given))
+        asked = services.request_environment(
+            pack_of_ref(request, ref), actor=principal_of(request), **options_of(given)
+        )
         return outcome(asked, given)
 
 
@@ -69,15 +72,15 @@ def _environment(pack: Pack) -> dict[str, object]:
 
 
 class Config(APIView):
-    needs = {"GET": Role.VIEWER, "PUT": Role.EDITOR}
+    needs = {"GET": Role.VIEWER, "PUT": in_packs(Role.EDITOR)}
 
     @describe("get_pack_config", "Show a pack's configuration", answers=ConfigDetail)
     def get(self, request: Request, ref: str) -> Response:
-        return answer(_config(pack_of_ref(ref)))
+        return answer(_config(pack_of_ref(request, ref)))
 
     @describe("set_pack_config", "Replace the operator's own configuration", body=ConfigRequest, answers=ConfigDetail)
     def put(self, request: Request, ref: str) -> Response:
-        pack = pack_of_ref(ref)
+        pack = pack_of_ref(request, ref)
         given = with_secrets(body_of(request, ConfigRequest)["config"], pack.config)
         services.set_pack_config(pack, given, actor=principal_of(request))
         return answer(_config(pack))
@@ -88,7 +91,7 @@ class ConfigCheck(APIView):
 
     @describe("validate_pack_config", "Say whether a configuration fits", body=ConfigRequest, answers=ConfigVerdict)
     def post(self, request: Request, ref: str) -> Response:
-        pack = pack_of_ref(ref)
+        pack = pack_of_ref(request, ref)
         faults = _faults(pack, with_secrets(body_of(request, ConfigRequest)["config"], pack.config))
         return answer({"valid": not faults, "faults": faults})
 
@@ -111,7 +114,7 @@ class Tests(APIView):
 
     @describe_list("get_pack_test_history", "List the runs of a pack's tests", answers=PackTestDetail, query=PageQuery)
     def get(self, request: Request, ref: str) -> Response:
-        pack = pack_of_ref(ref)
+        pack = pack_of_ref(request, ref)
         return page_of(request, PackTest.objects.filter(pack_ref=ref), PackTestDetail, pack_id=pack.pk)
 
 
@@ -120,7 +123,7 @@ class LatestTest(APIView):
 
     @describe("get_pack_latest_test", "Show the latest run of a pack's tests", answers=PackTestDetail)
     def get(self, request: Request, ref: str) -> Response:
-        return _test(one_of(PackTest.objects.all(), "test of pack", pack_ref=ref))
+        return _test(find(request, PackTest.objects.all(), "test of pack", pack_ref=ref))
 
 
 class OneTest(APIView):
@@ -128,7 +131,7 @@ class OneTest(APIView):
 
     @describe("get_pack_test", "Show a run of a pack's tests", answers=PackTestDetail)
     def get(self, request: Request, pk: int) -> Response:
-        return _test(one_of(PackTest.objects.all(), "test", pk=pk))
+        return _test(find(request, PackTest.objects.all(), "test", pk=pk))
 
 
 def _test(row: PackTest) -> Response:

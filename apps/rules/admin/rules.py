@@ -109,7 +109,7 @@ class RuleAdmin(AttuneAdmin):
         return moment(rule.updated)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return principal(request).has_role(Role.OPERATOR)
+        return permits(request, Role.OPERATOR, self.model)
 
     @admin.action(description="Switch on", permissions=["operate"])
     def switch_on(self, request: HttpRequest, queryset: Any) -> None:

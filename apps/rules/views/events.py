@@ -11,12 +11,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.access.principals import Principal, principal_of
-from apps.access.rights import Role, open_to
+from apps.access.reach import find, may, narrow
+from apps.access.rights import Role, in_packs, open_to
+from apps.packs.models import Trigger
 from apps.rules import serializers, services
 from apps.rules.errors import EventTooLarge, KeyInUse, RuleInvalid
 from apps.rules.models import Enforcement, Event, Rule
 from apps.rules.serializers import EnforcementDetail, EnforcementSummary, EventDetail, EventSummary
-from attune.lib.api import answer, body_of, idempotency_key, narrowed, one_of, page_of, query_of
+from attune.lib.api import answer, body_of, idempotency_key, narrowed, page_of, query_of
 from attune.lib.json_values import storable
 from attune.lib.masks import Mask
 from attune.lib.openapi import describe, describe_list
@@ -24,13 +26,17 @@ from attune.lib.refs import pack_of
 
 
 class Events(APIView):
-    needs = {"GET": Role.VIEWER, "POST": open_to(Role.OPERATOR, execution=True, sensor=True)}
+    needs = {"GET": Role.VIEWER, "POST": open_to(Role.OPERATOR, execution=True, sensor=True, in_packs=True)}
 
     @describe_list("list_events", "List events, latest first", answers=EventSummary, query=serializers.EventQuery)
     def get(self, request: Request) -> Response:
         asked = query_of(request, serializers.EventQuery)
         lookups = {"trigger": "trigger_id", "trigger_ref": "trigger_ref", "rule_ref": "rule_ref"}
-        rows = narrowed(Event.objects.all(), asked, lookups | {"trace_tag": "trace_tag", "suppressed": "suppressed"})
+        rows = narrowed(
+            narrow(principal_of(request), Event.objects.all()),
+            asked,
+            lookups | {"trace_tag": "trace_tag", "suppressed": "suppressed"},
+        )
         if asked["passed_over"] is not None:
             rows = rows.exclude(passed_over="") if asked["passed_over"] else rows.filter(passed_over="")
         if asked.get("source"):
@@ -58,12 +64,14 @@ class Events(APIView):
         trigger_ref = given["trigger_ref"]
         if not _may_send(principal, trigger_ref):
             raise PermissionDenied(f"The token of {principal.name} may not send events of {trigger_ref}.")
+        if principal.is_limited:
+            find(request, Trigger.objects.select_related("pack"), "trigger", ref=trigger_ref)
         emitted = services.emit_event(
             trigger_ref,
             payload=given["payload"],
             config=given["config"],
             source=f"user {principal.name}" if principal.is_person else principal.name,
-            rule=_rule_meant(given, trigger_ref),
+            rule=_rule_meant(principal, given, trigger_ref),
             dedup_key=given["dedup_key"] or idempotency_key(request),
             trace_tag=given["trace_tag"],
             depth=principal.depth + 1 if principal.execution_id else 0,
@@ -103,15 +111,14 @@ def _may_send(principal: Principal, trigger_ref: str) -> bool:
     return principal.kind != "execution" or pack_of(trigger_ref) == principal.pack_ref
 
 
-def _rule_meant(given: dict[str, Any], trigger_ref: str) -> Rule | None:
+def _rule_meant(principal: Principal, given: dict[str, Any], trigger_ref: str) -> Rule | None:
     """The one rule that shall look at the event. Clients name it `rule_<id>`, `rule_<ref>`, or by its ref."""
     named = (given.get("trigger_instance_id") or "").removeprefix("rule_") or given.get("rule_ref")
     if not named:
         return None
     by_number = named.isascii() and named.isdigit() and len(named) < 19
-    found = Rule.objects.filter(
-        trigger_ref=trigger_ref, **({"pk": int(named)} if by_number else {"ref": named})
-    ).first()
+    by = {"pk": int(named)} if by_number else {"ref": named}
+    found = narrow(principal, Rule.objects.filter(trigger_ref=trigger_ref, **by)).first()
     if found is None:
         raise RuleInvalid(f"There is no rule {named} of trigger {trigger_ref}; it may have been deleted.")
     return found
@@ -122,15 +129,15 @@ class EventView(APIView):
 
     @describe("get_event", "Show an event", answers=EventDetail)
     def get(self, request: Request, pk: int) -> Response:
-        return answer(EventDetail(one_of(Event.objects.all(), "event", pk=pk)).data)
+        return answer(EventDetail(find(request, Event.objects.all(), "event", pk=pk)).data)
 
 
 class ReplayEvent(APIView):
-    needs = {"POST": Role.OPERATOR}
+    needs = {"POST": in_packs(Role.OPERATOR)}
 
     @describe("replay_event", "Let today's rules look at this event again", answers=EventDetail, status=201)
     def post(self, request: Request, pk: int) -> Response:
-        event = one_of(Event.objects.all(), "event", pk=pk)
+        event = find(request, Event.objects.all(), "event", pk=pk)
         return answer(EventDetail(services.replay_event(event, actor=principal_of(request))).data, status=201)
 
 
@@ -139,8 +146,15 @@ class VerdictsOfEvent(APIView):
 
     @describe_list("list_event_verdicts", "What each rule made of this event", answers=serializers.Verdict)
     def get(self, request: Request, pk: int) -> Response:
-        event = one_of(Event.objects.all(), "event", pk=pk)
-        return page_of(request, services.verdicts_of(event), serializers.Verdict)
+        event = find(request, Event.objects.all(), "event", pk=pk)
+        return page_of(request, _readable(principal_of(request), services.verdicts_of(event)), serializers.Verdict)
+
+
+def _readable(principal: Principal, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The verdicts of rules that one may look at."""
+    if not principal.is_limited:
+        return told
+    return [verdict for verdict in told if may(principal, Role.VIEWER, pack_of(verdict["rule_ref"]))]
 
 
 # Enforcements --------------------------------------------------------------------------------------------------------
@@ -157,7 +171,7 @@ class Enforcements(APIView):
         asked = query_of(request, serializers.EnforcementQuery)
         lookups = {"rule": "rule_id", "event": "event_id", "trigger_ref": "trigger_ref", "rule_ref": "rule_ref"}
         rows = narrowed(
-            Enforcement.objects.select_related("event"),
+            narrow(principal_of(request), Enforcement.objects.select_related("event")),
             asked,
             lookups | {"verdict": "verdict", "trace_tag": "event__trace_tag"},
         )
@@ -173,4 +187,4 @@ class EnforcementView(APIView):
     @describe("get_enforcement", "Show an enforcement", answers=EnforcementDetail)
     def get(self, request: Request, pk: int) -> Response:
         rows = Enforcement.objects.select_related("event", "rule")
-        return answer(EnforcementDetail(one_of(rows, "enforcement", pk=pk)).data)
+        return answer(EnforcementDetail(find(request, rows, "enforcement", pk=pk)).data)
