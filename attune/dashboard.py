@@ -12,9 +12,10 @@ from django.urls import reverse
 from django.utils import timezone
 from unfold.dataclasses import SearchResult
 
-from apps.access.admin_base import allows, list_url, page_url
+from apps.access.admin_base import allows, list_url, page_url, permits, principal, reachable
 from apps.access.admin_show import ago, span
-from apps.access.principals import Role
+from apps.access.principals import Principal, Role
+from apps.access.reach import narrow
 from apps.executions import backlog
 from apps.executions import workers as fleet
 from apps.executions.models import LIVE, WAITING, Execution, Status, Worker
@@ -45,42 +46,41 @@ def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     chosen = request.GET.get("span", "1h")
     chosen = chosen if chosen in SPANS else "1h"
     begin = timezone.now() - SPANS[chosen]
-    rows = Execution.objects.only(*_ROW)
+    who = principal(request)
+    rows = narrow(who, Execution.objects.only(*_ROW))
     latest = list(rows.order_by("-id")[:SHOWN])
     return context | {
         "title": "Home",
         "span": chosen,
         "spans": list(SPANS),
-        "needs": needs_you(),
+        "needs": needs_you(who),
         "pause": pause.state(request),
-        "flow": flow(begin, chosen),
+        "flow": flow(begin, chosen, who),
         "running": rows.filter(status__in=LIVE).order_by("started_at")[:SHOWN],
-        "waiting": _count(Execution.objects.filter(status__in=WAITING)),
+        "waiting": _count(narrow(who, Execution.objects.filter(status__in=WAITING))),
         "latest": latest,
-        "sensors": Sensor.objects.select_related("process").filter(enabled=True)[:SHOWN],
+        "sensors": narrow(who, Sensor.objects.select_related("process").filter(enabled=True))[:SHOWN],
         "workers": workers(),
         "first_steps": first_steps() if not latest or not Rule.objects.exists() else None,
-        "may_operate": allows(request, Role.OPERATOR),
-        "may_edit": allows(request, Role.EDITOR),
+        "may_operate": permits(request, Role.OPERATOR, Execution),
+        "may_edit": permits(request, Role.EDITOR, Rule),
         "is_fullwidth": "1",
     }
 
 
 # What needs you ------------------------------------------------------------------------------------------------------
-def needs_you() -> list[dict[str, Any]]:
+def needs_you(who: Principal) -> list[dict[str, Any]]:
     """What a person has to look at: each `{tone, icon, what, why, url}`; empty when all is well."""
-    return [
-        *_silent_workers(),
-        *_undecided(),
-        *_abandoned(),
-        *_failing(),
-        *_erring_rules(),
-        *_stopped_chains(),
-        *_fallen_sensors(),
-        *_missing_runtimes(),
-        *_failed_installations(),
-        *_packs_behind(),
+    of_packs = [
+        *_undecided(who),
+        *_abandoned(who),
+        *_failing(who),
+        *_erring_rules(who),
+        *_stopped_chains(who),
+        *_fallen_sensors(who),
+        *_failed_installations(who),
     ]
+    return of_packs if who.is_limited else [*_silent_workers(), *of_packs, *_missing_runtimes(), *_packs_behind()]
 
 
 def _need(icon: str, what: str, why: str, url: str, tone: str = "bad") -> dict[str, Any]:
@@ -106,10 +106,10 @@ def _silent_workers() -> list[dict[str, Any]]:
     return told
 
 
-def _undecided() -> list[dict[str, Any]]:
+def _undecided(who: Principal) -> list[dict[str, Any]]:
     """Events that no worker takes; the longest wait says how bad it is."""
     since = timezone.now() - LATE
-    found = Event.objects.filter(processed_at=None, created__lt=since)
+    found = narrow(who, Event.objects.all()).filter(processed_at=None, created__lt=since)
     oldest = found.order_by("id").only("id", "created").first()
     if oldest is None:
         return []
@@ -125,9 +125,9 @@ def _undecided() -> list[dict[str, Any]]:
     ]
 
 
-def _abandoned() -> list[dict[str, Any]]:
+def _abandoned(who: Principal) -> list[dict[str, Any]]:
     since = timezone.now() - timedelta(days=1)
-    found = Execution.objects.filter(status=Status.ABANDONED, finished_at__gte=since, reruns=None)
+    found = narrow(who, Execution.objects.all()).filter(status=Status.ABANDONED, finished_at__gte=since, reruns=None)
     count = _count(found)
     if not count:
         return []
@@ -138,13 +138,15 @@ def _abandoned() -> list[dict[str, Any]]:
     ]
 
 
-def _failing() -> list[dict[str, Any]]:
+def _failing(who: Principal) -> list[dict[str, Any]]:
     """Actions whose latest three runs in a row went wrong, one line for each action and rule."""
     since = timezone.now() - timedelta(days=1)
     bad: dict[tuple[str, str], list[tuple[int, str]]] = {}
     over: set[tuple[str, str]] = set()
     columns = ("pk", "status", "action_ref", "rule_ref", "error", "created")
-    for pk, status, action, rule, error, created in Execution.objects.order_by("-id").values_list(*columns)[:LOOKED_AT]:
+    for pk, status, action, rule, error, created in (
+        narrow(who, Execution.objects.all()).order_by("-id").values_list(*columns)[:LOOKED_AT]
+    ):
         if status in (*LIVE, *WAITING, Status.CANCELLED) or created < since:
             continue
         if status not in BAD:
@@ -159,8 +161,8 @@ def _failing() -> list[dict[str, Any]]:
     return told
 
 
-def _erring_rules() -> list[dict[str, Any]]:
-    found = Enforcement.objects.filter(verdict=Enforcement.Verdict.ERROR).order_by("-id")
+def _erring_rules(who: Principal) -> list[dict[str, Any]]:
+    found = narrow(who, Enforcement.objects.all()).filter(verdict=Enforcement.Verdict.ERROR).order_by("-id")
     found = long_tables.since(found, "created", timezone.now() - timedelta(days=1))
     latest: dict[str, str] = {}
     counted: Counter[str] = Counter()
@@ -178,10 +180,12 @@ def _erring_rules() -> list[dict[str, Any]]:
     ]
 
 
-def _stopped_chains() -> list[dict[str, Any]]:
+def _stopped_chains(who: Principal) -> list[dict[str, Any]]:
     """Triggers whose events and executions went round in a circle."""
     since = timezone.now() - timedelta(days=1)
-    deep = Event.objects.filter(depth__gt=settings.ATTUNE_MAX_CHAIN, created__gte=since).order_by("-id")
+    deep = (
+        narrow(who, Event.objects.all()).filter(depth__gt=settings.ATTUNE_MAX_CHAIN, created__gte=since).order_by("-id")
+    )
     told: dict[str, dict[str, Any]] = {}
     for pk, trigger, misses in deep.values_list("pk", "trigger_ref", "misses")[:LOOKED_AT]:
         stopped = [miss for miss in misses if miss.get("verdict") == "stopped"]
@@ -194,8 +198,8 @@ def _stopped_chains() -> list[dict[str, Any]]:
     return list(told.values())[:SHOWN]
 
 
-def _fallen_sensors() -> list[dict[str, Any]]:
-    fallen = SensorProcess.objects.filter(state=SensorProcess.State.BACKOFF).select_related("sensor")
+def _fallen_sensors(who: Principal) -> list[dict[str, Any]]:
+    fallen = narrow(who, SensorProcess.objects.all()).filter(state=SensorProcess.State.BACKOFF).select_related("sensor")
     told = []
     for process in fallen[:SHOWN]:
         when = f" It starts again {ago(process.next_start_at)}." if process.next_start_at else ""
@@ -235,14 +239,14 @@ def _missing_runtimes() -> list[dict[str, Any]]:
     return told
 
 
-def _failed_installations() -> list[dict[str, Any]]:
+def _failed_installations(who: Principal) -> list[dict[str, Any]]:
     """Those of the last day whose pack did not come, or change, after all."""
     since = timezone.now() - timedelta(days=1)
     words = {Kind.ENVIRONMENT: "The environment of {} was not built", Kind.ROLLBACK: "{} was not rolled back"}
     told: list[dict[str, Any]] = []
     settled: set[str] = set()
     columns = ("pk", "created", "status", "kind", "pack_ref", "source", "error")
-    rows = Installation.objects.order_by("-id").values_list(*columns)[:LOOKED_AT_INSTALLATIONS]
+    rows = narrow(who, Installation.objects.all()).order_by("-id").values_list(*columns)[:LOOKED_AT_INSTALLATIONS]
     for pk, created, status, kind, ref, source, error in rows:
         if kind in (Kind.PREVIEW, Kind.TEST) or created < since:
             continue
@@ -266,15 +270,17 @@ def _packs_behind() -> list[dict[str, Any]]:
 
 
 # The flow ------------------------------------------------------------------------------------------------------------
-def flow(begin: datetime, chosen: str) -> list[dict[str, Any]]:
+def flow(begin: datetime, chosen: str, who: Principal) -> list[dict[str, Any]]:
     """Events in, matches, executions, how they ended: numbers that are links to what they count."""
-    newest = long_tables.since(Execution.objects.order_by("-id"), "created", begin)
+    newest = long_tables.since(narrow(who, Execution.objects.all()).order_by("-id"), "created", begin)
     runs = Counter(newest.values_list("status", flat=True)[:COUNTED])
-    matched = long_tables.since(Enforcement.objects.filter(verdict=Enforcement.Verdict.MATCHED), "created", begin)
+    matched = long_tables.since(
+        narrow(who, Enforcement.objects.all()).filter(verdict=Enforcement.Verdict.MATCHED), "created", begin
+    )
     steps = [
         (
             "Events",
-            _count(long_tables.since(Event.objects.filter(passed_over=""), "created", begin)),
+            _count(long_tables.since(narrow(who, Event.objects.all()).filter(passed_over=""), "created", begin)),
             "rules.event",
             "",
             "",
@@ -365,7 +371,7 @@ def go_to(request: HttpRequest, term: str) -> list[SearchResult]:
             (Execution, "executions.execution", "play_circle"),
             (Event, "rules.event", "notifications"),
         ):
-            if model.objects.filter(pk=int(term)).exists() and allows(request, Role.VIEWER):  # type: ignore[attr-defined]
+            if allows(request, Role.VIEWER) and reachable(request, model.objects.filter(pk=int(term))).exists():  # type: ignore[attr-defined]
                 title = f"{name.rpartition('.')[2].capitalize()} {term}"
                 told.append(SearchResult(title=title, description="Go to", link=page_url(name, term), icon=icon))
     deeds = (
@@ -380,6 +386,6 @@ def go_to(request: HttpRequest, term: str) -> list[SearchResult]:
         ("new api token", "Make an API token", "admin:access_apitoken_add", "badge", Role.VIEWER),
     )
     for words, title, name, icon, role in deeds:
-        if term in words and allows(request, role):
+        if term in words and principal(request).has_role_somewhere(role):
             told.append(SearchResult(title=title, description="Do", link=reverse(name), icon=icon))
     return told

@@ -79,5 +79,6 @@ def worker_chores(broker: HintBroker) -> dict[Callable[[], object], float]:
         rules.sweep: settings.ATTUNE_SWEEP,
         rules.act_on_due: 1.0,
         rules.forget: 60.0,
+        rules.review_owners: 60.0,
         packs.sweep: settings.ATTUNE_SWEEP,
     }

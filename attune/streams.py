@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import close_old_connections
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
@@ -34,6 +35,7 @@ from attune.lib.api import SIGN_IN, answer_error, problem
 LOOK_AT_FILE = 0.15  # seconds
 LOOK_AT_ROWS = 1.0
 LOOK_AT_INSTALL = 0.4
+LOOK_AT_CALLER = 10.0
 HEARTBEAT = 15.0
 CHUNK = 256 * 1024
 WATCHED = 500  # open executions whose changes one stream follows
@@ -65,7 +67,7 @@ def stream(needs: Needs) -> Callable[..., Callable[..., Any]]:
             if not needs.met_by(principal):
                 return JsonResponse(problem(403, f"{principal.name} may not read this stream."), status=403)
             try:
-                lines = await opened(request, principal, **kwargs)
+                lines = await opened(request, Caller(request, principal, needs), **kwargs)
             except Exception as error:
                 answered = answer_error(error, {"request": request})
                 return JsonResponse(answered.data, status=answered.status_code)
@@ -78,12 +80,37 @@ def stream(needs: Needs) -> Callable[..., Callable[..., Any]]:
     return decorate
 
 
-def _principal(request: HttpRequest) -> Principal | None:
+class Caller:
+    """Who opened a stream. They are asked for again while it is open, so that it ends with their token or session."""
+
+    def __init__(self, request: HttpRequest, principal: Principal, needs: Needs) -> None:
+        self.request, self.principal, self.needs = request, principal, needs
+        self.asked = asyncio.get_running_loop().time()
+
+    async def still(self) -> Principal | None:
+        """Who they are now; None once they may not read on. Of a running program that is asked at every look."""
+        now = asyncio.get_running_loop().time()
+        if not self.principal.is_person or now - self.asked >= LOOK_AT_CALLER:
+            self.asked = now
+            found = await _read(_principal, self.request, True)
+            if found is None or not self.needs.met_by(found):
+                return None
+            self.principal = found
+        return self.principal
+
+
+def _principal(request: HttpRequest, again: bool = False) -> Principal | None:
     scheme, _, text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer":
         return principal_from(text.strip(), origin=client_address(request))
     user: Any = request.user
-    return principal_for(user, origin=client_address(request)) if user.is_authenticated else None
+    if not user.is_authenticated:
+        return None
+    if again:  # the session has kept both since it was opened
+        user = get_user_model().objects.filter(pk=user.pk).first()
+        if user is None or not request.session.exists(request.session.session_key):
+            return None
+    return principal_for(user, origin=client_address(request))
 
 
 def _number(request: HttpRequest, name: str) -> int | None:
@@ -98,15 +125,15 @@ def _event(data: Any, *, name: str = "", number: int | None = None) -> str:
 
 
 @stream(open_to(Role.VIEWER, execution=True))
-async def log(request: HttpRequest, principal: Principal, pk: int, stream: str) -> AsyncIterator[str]:
+async def log(request: HttpRequest, caller: Caller, pk: int, stream: str) -> AsyncIterator[str]:
     """`data: {"offset", "text"}` as the program writes, then `event: end` with its status. `?offset=` in bytes."""
     if stream not in logs.STREAMS:
         raise Http404(f"There is no log {stream}; there are {' and '.join(logs.STREAMS)}.")
-    execution = await _read(execution_for, principal, pk)
-    return _log(execution.pk, stream, _number(request, "offset") or 0)
+    execution = await _read(execution_for, caller.principal, pk)
+    return _log(caller, execution.pk, stream, _number(request, "offset") or 0)
 
 
-async def _log(pk: int, stream: str, offset: int) -> AsyncIterator[str]:
+async def _log(caller: Caller, pk: int, stream: str, offset: int) -> AsyncIterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     clock = asyncio.get_running_loop().time
     asked = -LOOK_AT_ROWS
@@ -116,7 +143,11 @@ async def _log(pk: int, stream: str, offset: int) -> AsyncIterator[str]:
         # The status is read before the file: a final one means that nothing is written after what is read next.
         if clock() - asked >= LOOK_AT_ROWS:
             asked = clock()
-            over = await _read(_final_status, pk)
+            principal = await caller.still()
+            if principal is None:
+                yield _event({"status": await _read(_status, pk)}, name="end", number=offset)
+                return
+            over = await _read(_final_status, principal, pk)
         raw = await _read(partial(logs.read, pk, stream, offset=offset, limit=CHUNK))
         text = decoder.decode(raw, final=not raw and over is not None)
         offset += len(raw)
@@ -134,34 +165,41 @@ async def _log(pk: int, stream: str, offset: int) -> AsyncIterator[str]:
             await asyncio.sleep(LOOK_AT_FILE)
 
 
-def _final_status(pk: int) -> str | None:
-    status = Execution.objects.filter(pk=pk).values_list("status", flat=True).first()
+def _final_status(principal: Principal, pk: int) -> str | None:
+    status = readable(principal).filter(pk=pk).values_list("status", flat=True).first()
     return "deleted" if status is None else status if status in FINAL else None
 
 
+def _status(pk: int) -> str:
+    return Execution.objects.filter(pk=pk).values_list("status", flat=True).first() or "deleted"
+
+
 @stream(open_to(Role.VIEWER, execution=True))
-async def executions(request: HttpRequest, principal: Principal) -> AsyncIterator[str]:
+async def executions(request: HttpRequest, caller: Caller) -> AsyncIterator[str]:
     """First the executions that are not over, then each new or changed one, as `data: {…}` with the fields of a list.
 
     `?execution_id=` gives one alone, and ends with it.
     """
     only = request.GET.get("execution_id", "")
     if only:
-        one = await _read(execution_for, principal, int(only) if only.isascii() and only.isdigit() else 0)
-        return _changes(principal, only=one.pk, since=0)
-    newest = await _read(lambda: readable(principal).values_list("pk", flat=True).first())
+        one = await _read(execution_for, caller.principal, int(only) if only.isascii() and only.isdigit() else 0)
+        return _changes(caller, only=one.pk, since=0)
+    newest = await _read(lambda: readable(caller.principal).values_list("pk", flat=True).first())
     last_seen = request.META.get("HTTP_LAST_EVENT_ID", "")
     since = int(last_seen) if last_seen.isascii() and last_seen.isdigit() and len(last_seen) < 19 else newest or 0
-    return _changes(principal, only=None, since=since)
+    return _changes(caller, only=None, since=since)
 
 
-async def _changes(principal: Principal, *, only: int | None, since: int) -> AsyncIterator[str]:
+async def _changes(caller: Caller, *, only: int | None, since: int) -> AsyncIterator[str]:
     clock = asyncio.get_running_loop().time
     spoken, newest = clock(), since
-    open_ids = [] if only is not None else await _read(_open_ids, principal, since)
+    open_ids = [] if only is not None else await _read(_open_ids, caller.principal, since)
     seen: dict[int, str] = dict.fromkeys(open_ids, "")  # the open executions, and how they looked when last told of
     yield ": hello\n\n"
     while True:
+        principal = await caller.still()
+        if principal is None:
+            return
         rows = await _read(_summaries, principal, only, newest, list(seen))
         for row in rows:
             looks = f"{row['status']} {row['updated']}"
@@ -194,21 +232,27 @@ def _summaries(principal: Principal, only: int | None, newest: int, open_ids: li
 
 
 @stream(open_to(Role.VIEWER))
-async def installation(request: HttpRequest, principal: Principal, pk: int) -> AsyncIterator[str]:
+async def installation(request: HttpRequest, caller: Caller, pk: int) -> AsyncIterator[str]:
     """`data: {"offset", "text"}` as its log grows, `event: progress` with its step, then `event: end` with all of it.
 
     `?offset=` is in characters of the log.
     """
-    await _read(_installation, pk, principal)
-    return _installing(pk, _number(request, "offset") or 0)
+    await _read(_installation, pk, caller.principal)
+    return _installing(caller, pk, _number(request, "offset") or 0)
 
 
-async def _installing(pk: int, offset: int) -> AsyncIterator[str]:
+async def _installing(caller: Caller, pk: int, offset: int) -> AsyncIterator[str]:
     clock = asyncio.get_running_loop().time
     spoken, looked = clock(), None
     yield ": hello\n\n"
     while True:
-        row = await _read(_installation, pk)
+        principal = await caller.still()
+        if principal is None:
+            return
+        try:
+            row = await _read(_installation, pk, principal)
+        except Http404:  # it is gone, or no longer for them to see
+            return
         looks = {"step": row.step, "percent": row.percent, "status": row.status}
         text = row.log[offset:]
         if text:
@@ -227,9 +271,8 @@ async def _installing(pk: int, offset: int) -> AsyncIterator[str]:
         await asyncio.sleep(LOOK_AT_INSTALL)
 
 
-def _installation(pk: int, principal: Principal | None = None) -> Installation:
-    rows = Installation.objects.filter(pk=pk)
-    found = (narrow(principal, rows) if principal else rows).first()
+def _installation(pk: int, principal: Principal) -> Installation:
+    found = narrow(principal, Installation.objects.filter(pk=pk)).first()
     if found is None:
         raise Http404(f"There is no installation {pk}.")
     return found

@@ -12,19 +12,47 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from unfold.admin import TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from apps.access import audit, services
+from apps.access import audit, rights, services
 from apps.access.admin_base import AttuneAdmin, LatestPaginator, allows, command, list_url, principal
 from apps.access.admin_filters import SinceFilter
 from apps.access.admin_show import badge, enabled_badge, moment
-from apps.access.models import ApiToken, AuditEntry
+from apps.access.models import ApiToken, AuditEntry, PackAccess
 from apps.access.principals import Role, role_of
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
+
+
+class LimitForm(forms.ModelForm):
+    """One pack that somebody is limited to."""
+
+    class Meta:
+        model = PackAccess
+        fields = ("pack", "role")
+        widgets = {
+            "pack": UnfoldAdminTextInputWidget(attrs={"placeholder": "slack, aws* or *"}),
+            "role": UnfoldAdminSelectWidget,
+        }
+
+
+class LimitInline(TabularInline):
+    """The packs that a person or the members of a group are limited to."""
+
+    model = PackAccess
+    form = LimitForm
+    extra = 0
+    verbose_name = "pack"
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return allows(request, Role.ADMIN)
+
+    has_add_permission = has_change_permission = has_delete_permission = has_view_permission
 
 
 class Audited(AttuneAdmin):
@@ -46,11 +74,13 @@ class Audited(AttuneAdmin):
         super().save_related(request, form, formsets, change)
         action = f"{self.noun}.{'update' if change else 'create'}"
         before = getattr(request, "_before", {})
+        rights.changed(principal(request))
         audit.record(principal(request), action, form.instance, before=before, after=self.said(form.instance))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         audit.record(principal(request), f"{self.noun}.delete", obj, before=self.said(obj))
         super().delete_model(request, obj)
+        rights.changed(principal(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         for obj in queryset:
@@ -70,6 +100,7 @@ class UserAdmin(DjangoUserAdmin, Audited):  # type: ignore[misc]
     list_display = ("username", "first_name", "email", "role", "active", "enters", "last_seen")
     list_filter = ("is_active", "groups")
     filter_horizontal = ()
+    inlines = (LimitInline,)
     fieldsets = (
         (None, {"fields": ("username", "password", "first_name", "last_name", "email")}),
         (
@@ -77,7 +108,8 @@ class UserAdmin(DjangoUserAdmin, Audited):  # type: ignore[misc]
             {
                 "fields": ("is_active", "is_staff", "is_superuser", "groups"),
                 "description": "The groups viewer, operator, editor and admin are the roles; the highest one holds. "
-                "Staff may enter these pages; a superuser is an administrator.",
+                "Staff may enter these pages; a superuser is an administrator. Who is limited to packs below, or by a "
+                "group, reaches nothing else, and holds in each pack the role that stands beside it.",
             },
         ),
     )
@@ -85,7 +117,10 @@ class UserAdmin(DjangoUserAdmin, Audited):  # type: ignore[misc]
 
     def said(self, thing: Any) -> dict[str, Any]:
         flags = {name: getattr(thing, name) for name in ("email", "is_active", "is_staff", "is_superuser")}
-        return flags | {"groups": sorted(thing.groups.values_list("name", flat=True))}
+        return flags | {"groups": sorted(thing.groups.values_list("name", flat=True)), "packs": limits_of(thing)}
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        return () if obj is None or obj.is_superuser else self.inlines
 
     @admin.display(description="Role")
     def role(self, user: User) -> SafeString:
@@ -108,13 +143,21 @@ class UserAdmin(DjangoUserAdmin, Audited):  # type: ignore[misc]
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, Audited):  # type: ignore[misc]
     noun = "group"
-    list_display = ("name", "is_role", "members")
+    list_display = ("name", "is_role", "limited_to", "members")
     fields = ("name",)
+    inlines = (LimitInline,)
     filter_horizontal = ()
 
     @admin.display(description="Is a role", boolean=True)
     def is_role(self, group: Group) -> bool:
         return _is_role(group)
+
+    def said(self, thing: Any) -> dict[str, Any]:
+        return {"name": thing.name, "packs": limits_of(thing)}
+
+    @admin.display(description="Limited to")
+    def limited_to(self, group: Group) -> str:
+        return ", ".join(limits_of(group)) or "–"
 
     @admin.display(description="Members")
     def members(self, group: Group) -> str:
@@ -125,6 +168,11 @@ class GroupAdmin(DjangoGroupAdmin, Audited):  # type: ignore[misc]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return not _is_role(obj) and super().has_delete_permission(request, obj)
+
+
+def limits_of(thing: Any) -> list[str]:
+    """The packs that a person or group is limited to, as the log says them."""
+    return [str(row) for row in thing.pack_access.all()]
 
 
 def _is_role(group: Any) -> bool:
@@ -147,6 +195,12 @@ class TokenForm(forms.Form):
         widget=UnfoldAdminSelectWidget,
         label="May do",
         help_text="At most what this role may, and never more than its owner.",
+    )
+    packs = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "slack, aws*"}),
+        label="In these packs alone",
+        help_text="Refs, or beginnings with *, with commas between; empty: all that its owner reaches.",
     )
     days = forms.IntegerField(
         required=False,
@@ -182,7 +236,8 @@ class ApiTokenAdmin(AttuneAdmin):
 
     @admin.display(description="May do", ordering="scope")
     def may(self, token: ApiToken) -> SafeString | str:
-        return badge("role", token.scope) if token.scope else "as its owner"
+        among = f" in {', '.join(token.packs)}" if token.packs else ""
+        return format_html("{}{}", badge("role", token.scope) if token.scope else "as its owner", among)
 
     @admin.display(description="Ends", ordering="expires_at")
     def ends(self, token: ApiToken) -> SafeString | str:
@@ -194,8 +249,7 @@ class ApiTokenAdmin(AttuneAdmin):
 
     @command("Revoke", role=Role.VIEWER, tone="danger", icon="block", confirm="Whoever uses it is locked out at once.")
     def revoke(self, request: HttpRequest, token: ApiToken) -> HttpResponse:
-        audit.record(principal(request), "token.revoke", token.prefix, before={"user": token.user.username})
-        token.delete()
+        services.revoke_token(token, actor=principal(request))
         self.message_user(request, "The token is revoked.")
         return HttpResponseRedirect(list_url("access.apitoken"))
 
@@ -211,6 +265,7 @@ class ApiTokenAdmin(AttuneAdmin):
                 form.cleaned_data.get("user") or request.user,  # type: ignore[arg-type]
                 name=form.cleaned_data["name"],
                 scope=form.cleaned_data["scope"],
+                packs=[pack.strip() for pack in form.cleaned_data["packs"].split(",") if pack.strip()],
                 lifetime=timedelta(days=days) if days else None,
                 actor=principal(request),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +90,16 @@ class RoleAllows(BasePermission):
         if principal and principal.kind in ("execution", "sensor"):
             self.message = f"The token of {principal.name} does not reach this."
         return needs is not None and needs.met_by(principal)
+
+
+# Who wants to hear, with the one who did it, that somebody's rights changed. Rooms fill this in when they load.
+WATCHERS: list[Callable[[Any], object]] = []
+
+
+def changed(actor: Any) -> None:
+    """Say that somebody's groups, limits or state changed; in the transaction that changes them."""
+    for tell in WATCHERS:
+        tell(actor)
 
 
 def ensure_groups() -> None:

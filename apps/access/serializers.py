@@ -8,8 +8,8 @@ from rest_framework import serializers
 
 from apps.access import exporting, reach
 from apps.access.audit import CATEGORIES
-from apps.access.models import AuditEntry
-from apps.access.principals import Principal
+from apps.access.models import ApiToken, AuditEntry
+from apps.access.principals import Principal, Role
 from apps.access.rights import rights_of_role
 from attune.lib.api import CursorQuery, Id, Timestamp
 from attune.lib.openapi import Constant, TextOrNull
@@ -74,6 +74,47 @@ class Me(serializers.Serializer):
 
 class MeChange(serializers.Serializer):
     display_name = serializers.CharField(max_length=150, allow_blank=True, allow_null=True, required=False)
+
+
+class TokenRequest(serializers.Serializer):
+    """A personal token. What is left out leaves it with all that its holder may do."""
+
+    name = serializers.CharField(max_length=100, help_text="What it is for.")
+    scope = serializers.ChoiceField(
+        choices=[role.group for role in Role],
+        required=False,
+        allow_null=True,
+        help_text="At most what this role may, and never more than its holder.",
+    )
+    packs = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        required=False,
+        max_length=100,
+        help_text="The only packs it reaches: refs, or beginnings with *.",
+    )
+    expires_in_days = serializers.IntegerField(min_value=1, max_value=3650, required=False, allow_null=True)
+
+
+class TokenSummary(serializers.Serializer):
+    """A personal token, without its text."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    prefix = serializers.CharField(help_text="How its text begins.")
+    scope = TextOrNull()
+    packs = serializers.ListField(child=serializers.CharField())
+    created = Timestamp()
+    expires_at = Timestamp(allow_null=True)
+    last_used_at = Timestamp(allow_null=True)
+
+
+class TokenMade(TokenSummary):
+    """A new one; its text is shown this once."""
+
+    token = serializers.SerializerMethodField()
+
+    def get_token(self, row: ApiToken) -> str:
+        return self.context["text"]
 
 
 class Outcome(serializers.Serializer):

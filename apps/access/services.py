@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate, get_user_model, password_validation
 from django.contrib.auth.models import AbstractUser, Group
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 
-from apps.access import audit, rights, tokens
-from apps.access.errors import InvalidCredentials
-from apps.access.models import ApiToken
-from apps.access.principals import Principal, Role, role_of
+from apps.access import audit, reach, rights, tokens
+from apps.access.errors import InvalidCredentials, OutOfReach
+from apps.access.models import PACKS, ApiToken
+from apps.access.principals import Principal, Role, principal_for, role_of
 from apps.access.throttle import Attempt
 from attune.lib.errors import InvalidInput
 from attune.lib.floods import Flood
@@ -76,7 +79,7 @@ def sign_in_with_token(text: str, *, origin: str) -> Session:
         if row is None:
             raise InvalidCredentials("This personal token is not valid, or no longer.")
     audit.record(row.user, "auth.token_login", row.prefix, origin=origin)
-    return _open_session(row.user, row.scope)
+    return _open_session(row.user, row.scope, row.packs, made_from=row)
 
 
 def refresh(text: str, *, origin: str) -> Session:
@@ -89,7 +92,7 @@ def refresh(text: str, *, origin: str) -> Session:
         if row is None or not ApiToken.objects.filter(pk=row.pk).delete()[0]:
             raise InvalidCredentials("This refresh token is not valid, or no longer; sign in again.")
         _session_tokens(row).delete()
-        return _open_session(row.user, row.scope)
+        return _open_session(row.user, row.scope, row.packs, made_from=row.made_from)
 
 
 @transaction.atomic
@@ -125,16 +128,25 @@ def change_password(user: AbstractUser, *, current: str, new: str, token_id: int
 
 @transaction.atomic
 def create_personal_token(
-    user: AbstractUser, *, name: str, scope: str = "", lifetime: timedelta | None = None, actor: audit.Actor
+    user: AbstractUser,
+    *,
+    name: str,
+    scope: str = "",
+    packs: Sequence[str] = (),
+    lifetime: timedelta | None = None,
+    actor: audit.Actor,
 ) -> tuple[str, ApiToken]:
     """A token for scripts and services, good until it is deleted or `lifetime` is over; the text is shown this once.
 
-    Raises: InvalidInput for a scope that is more than its holder's role.
+    With `packs` it reaches these alone. Raises: InvalidInput for a scope or packs beyond its holder's rights, or where
+    a token is to make another one.
     """
+    _refuse_token_of_token(actor)
     if scope:
         _check_scope(user, scope)
-    text, row = tokens.issue(user, ApiToken.Kind.PERSONAL, name=name, scope=scope, lifetime=lifetime)
-    told = {"user": user.get_username(), "name": name, "scope": scope}
+    _check_packs(user, packs)
+    text, row = tokens.issue(user, ApiToken.Kind.PERSONAL, name=name, scope=scope, packs=packs, lifetime=lifetime)
+    told = {"user": user.get_username(), "name": name, "scope": scope} | ({"packs": list(packs)} if packs else {})
     audit.record(actor, "token.create", row.prefix, after=told)
     return text, row
 
@@ -163,6 +175,38 @@ def create_service_account(
     return create_personal_token(account, name="service account", lifetime=lifetime, actor=actor)
 
 
+@transaction.atomic
+def revoke_token(row: ApiToken, *, actor: audit.Actor) -> None:
+    """End a personal token, and the sessions that were opened with it, at once.
+
+    Raises: OutOfReach where another token is to do it.
+    """
+    if not (isinstance(actor, Principal) and actor.token_id == row.pk):
+        _refuse_token_of_token(actor)
+    audit.record(actor, "token.revoke", row.prefix, before={"user": row.user.get_username()})
+    row.delete()
+
+
+def _refuse_token_of_token(actor: audit.Actor) -> None:
+    """What a token may do ends with it: it makes no others, and neither does a session opened with one."""
+    number = actor.token_id if isinstance(actor, Principal) else None
+    personal = Q(kind=ApiToken.Kind.PERSONAL) | Q(made_from__isnull=False)
+    if number is not None and ApiToken.objects.filter(personal, pk=number).exists():
+        raise OutOfReach("A personal token makes and revokes no others; sign in with your password to do so.")
+
+
+def _check_packs(user: AbstractUser, packs: Sequence[str]) -> None:
+    wrong = [pack for pack in packs if not re.match(PACKS, pack)]
+    beyond = [] if wrong else [pack for pack in packs if not reach.patterns_within(principal_for(user), [pack])]
+    if wrong or beyond:
+        message = (
+            f"{wrong[0]!r} is no pack: write its ref, the beginning of one and *, or *."
+            if wrong
+            else f"{user.get_username()} does not reach {', '.join(beyond)}; a token never has more than its holder."
+        )
+        raise InvalidInput(message, details={"faults": [{"path": "packs", "message": message}]})
+
+
 def _check_scope(user: AbstractUser, scope: str) -> None:
     held = role_of(user)
     if scope not in {role.group for role in Role if held is not None and role <= held}:
@@ -171,12 +215,17 @@ def _check_scope(user: AbstractUser, scope: str) -> None:
         raise InvalidInput(message, details={"faults": [{"path": "scope", "message": message}]})
 
 
-def _open_session(user: AbstractUser, scope: str = "") -> Session:
+def _open_session(
+    user: AbstractUser, scope: str = "", packs: Sequence[str] = (), *, made_from: ApiToken | None = None
+) -> Session:
     name = f"session {secrets.token_hex(8)}"
-    seconds = settings.ATTUNE_ACCESS_TOKEN_LIFETIME
-    access, _ = tokens.issue(user, ApiToken.Kind.ACCESS, name=name, scope=scope, lifetime=timedelta(seconds=seconds))
-    longer = timedelta(seconds=settings.ATTUNE_REFRESH_TOKEN_LIFETIME)
-    refresh_text, _ = tokens.issue(user, ApiToken.Kind.REFRESH, name=name, scope=scope, lifetime=longer)
+    same: dict[str, Any] = {"name": name, "scope": scope, "packs": packs, "made_from": made_from}
+    seconds, longer = settings.ATTUNE_ACCESS_TOKEN_LIFETIME, settings.ATTUNE_REFRESH_TOKEN_LIFETIME
+    if made_from is not None and made_from.expires_at is not None:  # a session does not outlast its token
+        left = max(1, int((made_from.expires_at - timezone.now()).total_seconds()))
+        seconds, longer = min(seconds, left), min(longer, left)
+    access, _ = tokens.issue(user, ApiToken.Kind.ACCESS, lifetime=timedelta(seconds=seconds), **same)
+    refresh_text, _ = tokens.issue(user, ApiToken.Kind.REFRESH, lifetime=timedelta(seconds=longer), **same)
     return Session(user, access, refresh_text, seconds)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -56,7 +57,14 @@ def _signature(kind: str, pk: int, fence: int, secret: str) -> str:
 
 
 def issue(
-    user: AbstractUser, kind: ApiToken.Kind, *, name: str = "", scope: str = "", lifetime: timedelta | None = None
+    user: AbstractUser,
+    kind: ApiToken.Kind,
+    *,
+    name: str = "",
+    scope: str = "",
+    packs: Iterable[str] = (),
+    made_from: ApiToken | None = None,
+    lifetime: timedelta | None = None,
 ) -> tuple[str, ApiToken]:
     """A new token and its row; the text is shown this once and cannot be had again."""
     text = f"att_{secrets.token_urlsafe(32)}"
@@ -65,6 +73,8 @@ def issue(
         kind=kind,
         name=name,
         scope=scope,
+        packs=list(packs),
+        made_from=made_from,
         prefix=text[:10],
         digest=digest(text),
         expires_at=timezone.now() + lifetime if lifetime is not None else None,

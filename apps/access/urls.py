@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.access.views import audit, gate
+from apps.access.views import audit, gate, tokens
 
 urlpatterns = [
     path("login", gate.Login.as_view()),
@@ -11,6 +11,8 @@ urlpatterns = [
     path("logout", gate.Logout.as_view()),
     path("me", gate.Myself.as_view()),
     path("change-password", gate.ChangePassword.as_view()),
+    path("tokens", tokens.PersonalTokens.as_view()),
+    path("tokens/<int:pk>", tokens.PersonalToken.as_view()),
     path("settings", gate.Settings.as_view()),
 ]
 

@@ -8,15 +8,17 @@ class RulesConfig(AppConfig):
     name = "apps.rules"
 
     def ready(self) -> None:
+        from apps.access import rights
         from apps.access.reach import By, register
         from apps.packs import components
         from apps.packs.installing import impact
-        from apps.rules import loading
+        from apps.rules import loading, owning
         from apps.rules.impact import broken_rules
         from apps.rules.models import Enforcement, Event, Rule
 
         register(Rule, By("pack__ref"))
         register(Event, By("trigger_ref", component=True), By("rule_ref", component=True))
         register(Enforcement, By("rule_ref", component=True))
+        rights.WATCHERS.append(owning.review)
         impact.register(broken_rules)
         components.register_kind("rules", read=loading.read, register=loading.register)

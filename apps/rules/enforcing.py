@@ -293,6 +293,8 @@ def _act(rule: Rule, event: Event, context: dict[str, Any], verdict: matching.Ve
         parameters, key_slots = rendered.value, rendered.key_slots
         if action is None:
             raise AttuneError(f"There is no action {rule.action_ref}; install its pack or choose another action.")
+        if rule.barred:
+            raise AttuneError(rule.barred)
         tag = event.trace_tag
         if not tag and rule.trace_tag_template:
             tag = str(rendering.render(rule.trace_tag_template, context))[:200]

@@ -45,6 +45,12 @@ class RuleInvalid(InvalidInput):
     code = "invalid_rule"
 
 
+class BeyondRights(RuleInvalid):
+    """Raised for a rule that calls an action which its saver may not run."""
+
+    status_code, code = 403, "forbidden"
+
+
 class RuleReadOnly(Conflict):
     """The rule came with its pack's files and is changed there."""
 

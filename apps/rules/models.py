@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django_jsonform.models.fields import JSONField as JSONFormField
 
 from attune.lib.models import Timestamped
+
+
+def let_go(collector: Any, field: Any, rules: Any, using: str) -> None:
+    """When the owner of rules is deleted: nobody's right is left for them to run with."""
+    why = "Its owner was deleted, and a rule runs with the right of its owner; enable it again to take it over."
+    collector.add_field_update(field, None, rules)
+    collector.add_field_update(Rule._meta.get_field("barred"), why, rules)
+    collector.add_field_update(Rule._meta.get_field("updated"), timezone.now(), rules)
 
 
 class Rule(Timestamped):
@@ -34,7 +45,8 @@ class Rule(Timestamped):
     dedup = models.JSONField(default=dict, blank=True)  # {"seconds", "key"}
     revision = models.PositiveIntegerField(default=1)  # counts its changes
     active_since = models.DateTimeField()  # when it was last enabled or its trigger part changed
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="rules")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, let_go, null=True, blank=True, related_name="rules")
+    barred = models.CharField(max_length=500, blank=True)  # why its owner may not run its action; see owning.py
     source = models.CharField(max_length=500, blank=True)
 
     class Meta:

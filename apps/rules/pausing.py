@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apps.access import audit
+from apps.access import audit, reach
 from apps.rules import quiet
 from apps.rules.errors import NotPaused, PausedAlready, RuleInvalid
 from apps.rules.models import Event, Pause
@@ -27,6 +27,7 @@ def current() -> Pause | None:
 @transaction.atomic
 def pause_rules(*, reason: str, actor: Any) -> Pause:
     """Keep all rules from looking at events. Raises PausedAlready, and RuleInvalid where the reason is missing."""
+    reach.require_all(actor)
     reason = reason.strip()[:500]
     if not reason:
         fault = {"path": "reason", "message": "is missing"}
@@ -48,6 +49,7 @@ def resume_rules(*, held: str = Pause.Held.SKIP, actor: Any) -> Pause:
 
     Raises NotPaused.
     """
+    reach.require_all(actor)
     on = current()
     ended = {"active": None, "ended_at": timezone.now(), "ended_by": audit.actor_name(actor)[:200], "held": held}
     if on is None or not Pause.objects.filter(pk=on.pk, active=True).update(**ended):

@@ -117,6 +117,7 @@ class RuleDetail(RuleSummary):
     criteria = serializers.JSONField()
     conditions = serializers.SerializerMethodField()
     owner_identity = serializers.IntegerField(source="owner_id", allow_null=True)
+    barred = TextOrNull(help_text="Why it may not act: its owner may not run its action.")
     revision = serializers.IntegerField()
     suppressed_last_hour = serializers.SerializerMethodField(help_text="Events that its storm control held back.")
     suppressed_last_day = serializers.SerializerMethodField()

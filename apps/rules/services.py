@@ -9,9 +9,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apps.access import audit
+from apps.access import audit, reach
+from apps.access.principals import Role
 from apps.packs.models import Action, Pack, Trigger
-from apps.rules import enforcing, history, matching, pausing, pressure, quiet, recovery, tasks, verdicts
+from apps.rules import enforcing, history, matching, owning, pausing, pressure, quiet, recovery, tasks, verdicts
 from apps.rules.checking import faults_of
 from apps.rules.errors import RefTaken, RuleInvalid, RuleReadOnly
 from apps.rules.events import Beside, Emitted, check_payload, find_trigger, keep
@@ -135,6 +136,7 @@ def create_rule(
 
     Raises RuleInvalid naming every fault, RefTaken.
     """
+    reach.require(actor, Role.EDITOR, pack if isinstance(pack, str) else pack.ref)
     pack = _pack(pack)
     if not COMPONENT_REF.match(ref) or pack_of(ref) != pack.ref:
         raise RuleInvalid(
@@ -154,7 +156,7 @@ def create_rule(
         action_params=action_params or {},
         **more,
     )
-    _link_and_check(rule)
+    _link_and_check(rule, actor)
     try:
         with transaction.atomic():
             rule.save(force_insert=True)
@@ -174,19 +176,21 @@ def update_rule(rule: Rule, *, actor: Any, restoring: int | None = None, **chang
         raise RuleReadOnly(
             f"Rule {rule.ref} comes with the files of pack {rule.pack.ref}; change it there, or copy it."
         )
-    before = history.state(rule)
+    reach.require(actor, Role.EDITOR if set(changes) - {"enabled"} else Role.OPERATOR, rule)
+    before = history.state(rule) | {"owner": owning.name_of(rule), "barred": rule.barred}
     was_enabled, was_timed = rule.enabled, (rule.trigger_ref, rule.trigger_params)
     for name, value in changes.items():
         setattr(rule, name, value)
-    if set(changes) & set(history.WHAT_IT_DOES):
-        _link_and_check(rule)
-    if history.state(rule) == before and not set(changes) - set(history.SHOWN):
+    if set(changes) & set(history.WHAT_IT_DOES) or (changes.get("enabled") and (not was_enabled or rule.barred)):
+        _link_and_check(rule, actor)
+    after = history.state(rule) | {"owner": owning.name_of(rule), "barred": rule.barred}
+    if after == before and not set(changes) - set(history.SHOWN):
         return rule
     if (rule.enabled and not was_enabled) or (rule.trigger_ref, rule.trigger_params) != was_timed:
         rule.active_since = timezone.now()
     rule.revision += 1
     rule.save()
-    after = history.state(rule) | ({} if restoring is None else {"restored": restoring})
+    after |= {"revision": rule.revision} | ({} if restoring is None else {"restored": restoring})
     audit.record(actor, "rule.update", rule.ref, before=before, after=after)
     return rule
 
@@ -202,15 +206,17 @@ def restore_rule(rule: Rule, revision: int, *, actor: Any) -> Rule:
 
 
 def set_enabled(rule: Rule, enabled: bool, *, actor: Any) -> Rule:
-    """Switch a rule on or off; one from a pack's files too. Raises RuleInvalid if it could not work any more."""
-    if enabled and not rule.enabled:
-        _link_and_check(rule)
+    """Switch a rule on or off; one from a pack's files too. Raises RuleInvalid if it could not work any more.
+
+    Whoever switches on one that is barred becomes its owner.
+    """
     return update_rule(rule, actor=actor, enabled=enabled)
 
 
 @transaction.atomic
 def delete_rule(rule: Rule, *, actor: Any) -> None:
     """Delete a rule made by a person; its history keeps its ref. Raises RuleReadOnly."""
+    reach.require(actor, Role.EDITOR, rule)
     if not rule.is_adhoc:
         raise RuleReadOnly(
             f"Rule {rule.ref} comes with the files of pack {rule.pack.ref}; disable it, or remove it there."
@@ -251,6 +257,7 @@ def dry_run(
         action=action,
         action_ref=action.ref if action else "",
         action_params=action_params or {},
+        barred=rule.barred if rule else "",
     )
     faults = [f for f in _faults(draft) if f["path"].startswith("criteria")]
     if faults:
@@ -301,14 +308,27 @@ def act_on_due() -> int:
     return len(waiting) + len(let_go)
 
 
-def _link_and_check(rule: Rule) -> None:
-    """Tie the rule to the trigger and action it names, or say all that is wrong with it."""
+def review_owners(actor: Any = "attune") -> int:
+    """Look anew at what the owners of rules may do: called when rights change, and by the minute. Returns how many
+    rules may act now that could not, or the other way round."""
+    return owning.review(actor)
+
+
+def _link_and_check(rule: Rule, actor: Any) -> None:
+    """Tie the rule to the trigger and action it names, or say all that is wrong with it.
+
+    Raises RuleInvalid; BeyondRights where the saver may not run that action.
+    """
+    who = owning.saver(actor) if rule.is_adhoc else None
     rule.trigger = Trigger.objects.filter(ref=rule.trigger_ref).first()
     rule.action = Action.objects.filter(ref=rule.action_ref).first()
+    owning.hide_unseen(rule, who)
     faults = _faults(rule)
     if faults:
         listed = "; ".join(f"{fault['path']}: {fault['message']}" for fault in faults)
         raise RuleInvalid(f"Rule {rule.ref} cannot be saved: {listed}.", details={"faults": faults})
+    owning.check_saver(rule, who)
+    owning.settle(rule, who)
 
 
 def _faults(rule: Rule) -> list[dict[str, str]]:

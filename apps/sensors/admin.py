@@ -10,7 +10,7 @@ from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
-from apps.access.admin_base import AttuneAdmin, LatestPaginator, command, page_url, principal
+from apps.access.admin_base import AttuneAdmin, LatestPaginator, command, page_url, principal, reachable
 from apps.access.admin_filters import SinceFilter, TriggerFilter
 from apps.access.admin_show import ago, badge, moment, ref
 from apps.access.principals import Role
@@ -63,7 +63,7 @@ class SensorProcessAdmin(AttuneAdmin):
     def panel_view(self, request: HttpRequest, sensor_id: int) -> HttpResponse:
         """How a sensor fares, as a part of its own page."""
         self.require(request, "view")
-        sensor = Sensor.objects.select_related("pack").filter(pk=sensor_id).first()
+        sensor = reachable(request, Sensor.objects.select_related("pack").filter(pk=sensor_id)).first()
         if sensor is None:
             raise Http404(f"There is no sensor {sensor_id}.")
         process = services.process_of(sensor)
@@ -161,7 +161,8 @@ class WebhookDeliveryAdmin(AttuneAdmin):
     def panel_view(self, request: HttpRequest) -> HttpResponse:
         """A trigger's latest deliveries, as a part of its page."""
         self.require(request, "view")
-        rows = WebhookDelivery.objects.filter(trigger_ref=request.GET.get("trigger", ""))[:SHOWN_DELIVERIES]
+        rows = WebhookDelivery.objects.filter(trigger_ref=request.GET.get("trigger", ""))
+        rows = reachable(request, rows)[:SHOWN_DELIVERIES]
         shown = [(row, answer_of(row)) for row in rows]
         return self.render(request, "attune/deliveries_panel.html", {"deliveries": shown})
 

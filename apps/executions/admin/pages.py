@@ -11,7 +11,17 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from apps.access.admin_base import AttuneAdmin, LatestPaginator, QuietChangeList, command, page_url, principal
+from apps.access import reach
+from apps.access.admin_base import (
+    AttuneAdmin,
+    LatestPaginator,
+    QuietChangeList,
+    command,
+    page_url,
+    permits,
+    principal,
+    reachable,
+)
 from apps.access.admin_filters import ActionFilter, RuleFilter, SinceFilter, TriggerFilter
 from apps.access.admin_show import DASH, TONES, WORDS, badge, duration, moment, ref
 from apps.access.principals import Role
@@ -137,10 +147,15 @@ class ExecutionAdmin(AttuneAdmin):
             "enforcement": enforcement,
             "origin": origin_of(execution),
             "streams": [_stream(execution, name) for name in logs.STREAMS],
-            "children": execution.children.only("id", "status", "action_ref", "created", "duration_ms", "error")[  # type: ignore[attr-defined]
+            "children": reachable(
+                request,
+                execution.children.only("id", "status", "action_ref", "created", "duration_ms", "error"),
+            )[  # type: ignore[attr-defined]
                 :SHOWN_CHILDREN
             ],
-            "reruns": execution.reruns.only("id", "status", "created").order_by("id")[:SHOWN_CHILDREN],  # type: ignore[attr-defined]
+            "reruns": reachable(request, execution.reruns.only("id", "status", "created").order_by("id"))[
+                :SHOWN_CHILDREN
+            ],  # type: ignore[attr-defined]
             "again_url": reverse("admin:executions_execution_again", args=[execution.pk]),
             "tail_url": reverse("admin:executions_execution_tail", args=[execution.pk]),
         }
@@ -171,14 +186,16 @@ class ExecutionAdmin(AttuneAdmin):
         """Run an action: choose it first, then its parameters."""
         self.require(request, "add")
         wanted = request.GET.get("action", "")
-        action = Action.objects.select_related("pack").filter(ref=wanted).first()
+        action = reachable(request, Action.objects.select_related("pack").filter(ref=wanted)).first()
         if action is None:
             choices = Action.objects.select_related("pack").filter(enabled=True, pack__enabled=True)
+            choices = reach.narrow(principal(request), choices, role=Role.OPERATOR)
             return self.render(
                 request,
                 "attune/choose_action.html",
                 {"title": "Run an action", "actions": choices.order_by("ref"), "unknown": wanted},
             )
+        self.require(request, "add", action)
         form = RunForm(request.POST or None, action=action)
 
         def save(form: RunForm) -> HttpResponse:
@@ -202,8 +219,8 @@ class ExecutionAdmin(AttuneAdmin):
 
     def again_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Run again with other parameters; a secret that stays `********` keeps its value."""
-        self.require(request, "add")
         execution = self.found(request, object_id)
+        self.require(request, "add", execution)
         action = execution.action
         if action is None:
             raise Http404(f"Action {execution.action_ref} is no longer installed.")

@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from apps.access.admin_base import AttuneAdmin, command, list_url, page_url, principal
+from apps.access.admin_base import AttuneAdmin, command, list_url, page_url, permits, principal, reachable
 from apps.access.admin_show import badge, enabled_badge, ref
 from apps.access.principals import Role
 from apps.executions import services
@@ -88,7 +88,11 @@ class PolicyAdmin(AttuneAdmin):
 
     # Page ------------------------------------------------------------------------------------------------------------
     def page(self, request: HttpRequest, policy: Policy) -> dict[str, Any]:
-        rows = list(_waiting_for(policy).only("id", "status", "action_ref", "created", "waits_key")[:SHOWN_WAITING])
+        rows = list(
+            reachable(request, _waiting_for(policy)).only("id", "status", "action_ref", "created", "waits_key")[
+                :SHOWN_WAITING
+            ]
+        )
         told = waiting.reasons(rows)
         return {
             "governs": governs(policy),
@@ -124,7 +128,7 @@ class PolicyAdmin(AttuneAdmin):
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         self.require(request, "add")
         asked = request.GET
-        adhoc = Pack.objects.filter(is_adhoc=True).values_list("ref", flat=True).first()
+        adhoc = reachable(request, Pack.objects.filter(is_adhoc=True)).values_list("ref", flat=True).first()
         initial = initial_of(None) | {"pack": asked.get("pack") or adhoc or "core"}
         initial |= {"scope_action_ref": asked["action"]} if asked.get("action") else {}
         form = PolicyForm(request.POST or None, initial=initial)

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from apps.access.admin_base import AttuneAdmin, command, principal
+from apps.access.admin_base import AttuneAdmin, command, principal, reachable
 from apps.access.admin_show import DASH, badge, moment
 from apps.access.principals import Role
 from apps.executions import services, workers
@@ -70,7 +70,7 @@ class WorkerAdmin(AttuneAdmin):
         return "It takes executions again."
 
     def page(self, request: HttpRequest, worker: Worker) -> dict[str, Any]:
-        rows = Execution.objects.filter(worker=worker.name)
+        rows = reachable(request, Execution.objects.filter(worker=worker.name))
         running = rows.filter(status__in=LIVE).only("id", "status", "action_ref", "started_at", "created", "error")
         return {
             "state": badge(workers.state_of(worker)),

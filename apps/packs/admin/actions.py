@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from apps.access.admin_base import reachable
 from apps.access.admin_show import enabled_badge
 from apps.packs import runtimes
 from apps.packs.admin.base import ChoicesDropdownFilter, ComponentAdmin, EnabledFilter, PackFilter, schema_rows
@@ -53,7 +54,7 @@ class ActionAdmin(ComponentAdmin):
         return {
             "parameters": schema_rows(action.parameters_schema),
             "output": schema_rows(action.output_schema),
-            "rules": action.rules.order_by("ref"),  # type: ignore[attr-defined]
+            "rules": reachable(request, action.rules.order_by("ref")),  # type: ignore[attr-defined]
             "runs": runs.order_by("-id")[:SHOWN_RUNS],
             "day": Counter(status for status, created in latest if created >= since).most_common(),
             "problem": problem_of(action),

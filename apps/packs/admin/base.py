@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
-from apps.access.admin_base import AttuneAdmin, command, page_url, principal
+from apps.access.admin_base import AttuneAdmin, command, page_url, permits, principal, reachable
 from apps.access.admin_show import enabled_badge, moment, ref
 from apps.access.principals import Role
 from apps.packs import services
@@ -37,7 +37,7 @@ class PackFilter(DropdownFilter):
     title, parameter_name = "pack", "pack"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(ref, ref) for ref in Pack.objects.values_list("ref", flat=True)]
+        return [(ref, ref) for ref in reachable(request, Pack.objects.all()).values_list("ref", flat=True)]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(pack__ref=self.value()) if self.value() else queryset

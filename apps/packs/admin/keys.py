@@ -20,6 +20,7 @@ from apps.access.admin_show import moment
 from apps.access.principals import Role
 from apps.packs import keys
 from apps.packs.models import Key
+from apps.packs.views.keys import require_owner
 
 
 class ValueField(forms.CharField):
@@ -131,6 +132,7 @@ class KeyAdmin(AttuneAdmin):
 
         def save(form: KeyForm) -> HttpResponse:
             given = form.cleaned_data
+            require_owner(principal(request), Key(owner_type=given["owner_type"], owner_ref=given["owner_ref"].strip()))
             key = keys.write(
                 value=given["value"],
                 actor=principal(request),

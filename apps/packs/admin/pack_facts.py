@@ -8,6 +8,8 @@ from django.db.models import Q
 from django.utils.safestring import SafeString
 
 from apps.access.admin_show import badge
+from apps.access.principals import Principal, Role
+from apps.access.reach import may, narrow
 from apps.packs import services
 from apps.packs.admin.catalogue import behind
 from apps.packs.admin.install_forms import EnvironmentForm
@@ -21,12 +23,12 @@ SHOWN = 10  # of installations, and of runs of tests
 PARTS = (("Python", "python", "requirements.txt"), ("Node.js", "nodejs", "package.json"))
 
 
-def upkeep_of(pack: Pack) -> dict[str, Any]:
+def upkeep_of(pack: Pack, who: Principal) -> dict[str, Any]:
     """All of it, for the template; little of a pack that has no files."""
     found = {
-        "needed_by": dependencies.dependents_of(pack.ref),
+        "needed_by": [one for one in dependencies.dependents_of(pack.ref) if may(who, Role.VIEWER, one.pack_ref)],
         "needs": _needs(pack),
-        "used_by": _rules_elsewhere(pack),
+        "used_by": narrow(who, _rules_elsewhere(pack)),
     }
     if not pack.path:
         return found

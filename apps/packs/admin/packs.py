@@ -101,7 +101,7 @@ class PackAdmin(UpkeepAdmin):
             "readme": text_of(pack, "README.md") if pack.path else "",
             "do": {name: self.command_url(pack, name) for name in ("update", "rollback", "rebuild", "test")},
             "environment_url": reverse("admin:packs_pack_environment", args=[pack.pk]),
-            **upkeep_of(pack),
+            **upkeep_of(pack, principal(request)),
             "report": services.load_pack(pack.ref, check_only=True) if "check" in request.GET and pack.path else None,
         }
 
@@ -191,7 +191,7 @@ class PackAdmin(UpkeepAdmin):
         if request.method != "POST" or not allows(request, Role.VIEWER):
             return JsonResponse({"message": "Send a POST, with the right to look."}, status=403)
         try:
-            return JsonResponse(drawn_anew(request.body))
+            return JsonResponse(drawn_anew(request.body, principal(request)))
         except AttuneError as error:
             return JsonResponse({"message": error.message}, status=error.status_code)
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.access.admin_base import reachable
 from apps.access.admin_show import badge, moment
 from apps.packs.admin.base import ComponentAdmin, schema_rows
 from apps.packs.models import Sensor, Trigger
@@ -38,6 +39,6 @@ class SensorAdmin(ComponentAdmin):
     def page(self, request: HttpRequest, sensor: Sensor) -> dict[str, Any]:
         return {
             "parameters": schema_rows(sensor.parameters_schema),
-            "triggers": Trigger.objects.filter(ref__in=sensor.trigger_refs),
+            "triggers": reachable(request, Trigger.objects.filter(ref__in=sensor.trigger_refs)),
             "process_panel": reverse("admin:sensors_sensorprocess_panel", args=[sensor.pk]),
         }

@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from apps.access.admin_base import command, list_url, page_url, principal
+from apps.access.admin_base import command, list_url, page_url, principal, reachable
 from apps.access.admin_show import badge
 from apps.access.principals import Role
 from apps.packs import services
@@ -58,7 +58,7 @@ class TriggerAdmin(ComponentAdmin):
         return {
             "parameters": schema_rows(trigger.parameters_schema),
             "payload": schema_rows(trigger.payload_schema),
-            "rules": trigger.rules.order_by("ref"),  # type: ignore[attr-defined]
+            "rules": reachable(request, trigger.rules.order_by("ref")),  # type: ignore[attr-defined]
             "events": events.only("id", "created", "source", "processed_at").order_by("-id")[:SHOWN_EVENTS],
             "webhook_url": url,
             "curl": curl(url, trigger) if url else "",
@@ -114,7 +114,7 @@ class TriggerAdmin(ComponentAdmin):
     # Ad-hoc triggers -------------------------------------------------------------------------------------------------
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         self.require(request, "add")
-        if not Pack.objects.filter(is_adhoc=True).exists():
+        if not reachable(request, Pack.objects.filter(is_adhoc=True)).exists():
             self.message_user(request, "Triggers are made in ad-hoc packs; make one first.", "warning")
             return HttpResponseRedirect(reverse("admin:packs_pack_add"))
         form = AdhocTriggerForm(request.POST or None, initial={"pack": request.GET.get("pack")})

@@ -11,7 +11,15 @@ from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 from unfold.contrib.filters.admin import DropdownFilter
 
-from apps.access.admin_base import DEEPEST_PAGE_ROW, AttuneAdmin, LatestPaginator, command, page_url, principal
+from apps.access.admin_base import (
+    DEEPEST_PAGE_ROW,
+    AttuneAdmin,
+    LatestPaginator,
+    command,
+    page_url,
+    principal,
+    reachable,
+)
 from apps.access.admin_filters import SinceFilter, TriggerFilter
 from apps.access.admin_show import badge, moment, pretty, ref
 from apps.access.principals import Role
@@ -114,8 +122,8 @@ class EventAdmin(AttuneAdmin):
 
     def page(self, request: HttpRequest, event: Event) -> dict[str, Any]:
         return {
-            **verdicts.of_event(event),
-            "runs": Execution.objects.filter(enforcements__event=event).only(
+            **verdicts.of_event(event, principal(request)),
+            "runs": reachable(request, Execution.objects.filter(enforcements__event=event)).only(
                 "id", "status", "action_ref", "rule_ref", "created", "duration_ms", "error"
             )[:50],
             "replays": event.replays.only("id", "created").order_by("id")[:20],  # type: ignore[attr-defined]
@@ -134,7 +142,7 @@ class EventAdmin(AttuneAdmin):
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         self.require(request, "add")
-        chosen = Trigger.objects.filter(ref=request.GET.get("trigger", "")).first()
+        chosen = reachable(request, Trigger.objects.filter(ref=request.GET.get("trigger", ""))).first()
         initial = {
             "trigger": chosen.ref if chosen else "",
             "payload": pretty(sample_payload(chosen)) if chosen else "{}",
@@ -142,6 +150,7 @@ class EventAdmin(AttuneAdmin):
         form = EventForm(request.POST or None, initial=initial)
 
         def save(form: EventForm) -> HttpResponse:
+            self.require(request, "add", form.cleaned_data["trigger"])
             emitted = services.emit_event(
                 form.cleaned_data["trigger"],
                 payload=form.cleaned_data["payload"],

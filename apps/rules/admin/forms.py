@@ -17,6 +17,8 @@ from unfold.widgets import (
 from apps.access.admin_forms import JsonField, JsonWidget
 from apps.access.admin_rows import CriteriaRows
 from apps.access.admin_spaces import Parameters, from_text
+from apps.access.principals import Principal
+from apps.access.reach import narrow
 from apps.packs.models import Action, Pack, Trigger
 from apps.rules import controls
 from apps.rules.models import Rule
@@ -98,13 +100,14 @@ class RuleForm(forms.Form):
     dedup_seconds = Seconds("The same key again within this time does nothing.")
     dedup_key = KeyTemplate("What makes two events the same.")
 
-    def __init__(self, *args: Any, rule: Rule | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, who: Principal, rule: Rule | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if rule is not None:
             del self.fields["pack"], self.fields["name"]
         for field, model, templates in (("trigger", Trigger, False), ("action", Action, True)):
             ref = self._given(f"{field}_ref")
-            schema = model.objects.filter(ref=ref).values_list("parameters_schema", flat=True).first() if ref else None
+            known = narrow(who, model.objects.filter(ref=ref or ""))  # type: ignore[attr-defined]
+            schema = known.values_list("parameters_schema", flat=True).first()
             if schema is None:
                 schema = {"type": "object", "properties": {}}
             self._json(f"{field}_params").use(Parameters(schema, templates=templates), subject=ref)

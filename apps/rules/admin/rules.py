@@ -12,7 +12,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from unfold.contrib.filters.admin import DropdownFilter
 
-from apps.access.admin_base import AttuneAdmin, command, list_url, page_url, principal
+from apps.access.admin_base import (
+    AttuneAdmin,
+    choices_within,
+    command,
+    list_url,
+    page_url,
+    permits,
+    principal,
+    reachable,
+)
 from apps.access.admin_filters import ActionFilter, TriggerFilter
 from apps.access.admin_show import badge, enabled_badge, moment, pretty, ref
 from apps.access.principals import Role
@@ -22,7 +31,7 @@ from apps.packs.models import Pack
 from apps.rules import controls, services, storm
 from apps.rules.admin import pause, revisions, testing, verdicts
 from apps.rules.admin.forms import RuleForm, control_values
-from apps.rules.models import Event, Rule
+from apps.rules.models import Event, Pause, Rule
 from attune.lib.errors import AttuneError
 from attune.lib.refs import name_of
 
@@ -71,11 +80,11 @@ class RuleAdmin(AttuneAdmin):
         return super().changelist_view(request, {"pause": pause.state(request)} | (extra_context or {}))
 
     def pause_view(self, request: HttpRequest) -> HttpResponse:
-        self.require(request, "add")
+        self.require(request, "add", Pause)
         return pause.begin(self, request)
 
     def resume_view(self, request: HttpRequest) -> HttpResponse:
-        self.require(request, "add")
+        self.require(request, "add", Pause)
         return pause.end(self, request)
 
     # List ------------------------------------------------------------------------------------------------------------
@@ -132,7 +141,7 @@ class RuleAdmin(AttuneAdmin):
     # Page ------------------------------------------------------------------------------------------------------------
     def page(self, request: HttpRequest, rule: Rule) -> dict[str, Any]:
         runs = (
-            Execution.objects.filter(rule_ref=rule.ref)
+            reachable(request, Execution.objects.filter(rule_ref=rule.ref))
             .exclude(rule_ref="")
             .only("id", "status", "action_ref", "created", "duration_ms", "error")
         )
@@ -155,6 +164,11 @@ class RuleAdmin(AttuneAdmin):
     def enable(self, request: HttpRequest, rule: Rule) -> str:
         services.set_enabled(rule, True, actor=principal(request))
         return f"Rule {rule.ref} is on."
+
+    @command("Take over", role=Role.OPERATOR, icon="person_check", when=lambda rule: rule.enabled and rule.barred)
+    def take_over(self, request: HttpRequest, rule: Rule) -> str:
+        services.set_enabled(rule, True, actor=principal(request))
+        return f"Rule {rule.ref} is yours, and acts again."
 
     @command("Switch off", role=Role.OPERATOR, icon="toggle_off", when=lambda rule: rule.enabled)
     def disable(self, request: HttpRequest, rule: Rule) -> str:
@@ -185,10 +199,10 @@ class RuleAdmin(AttuneAdmin):
     # Forms -----------------------------------------------------------------------------------------------------------
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         self.require(request, "add")
-        if not Pack.objects.exists():
+        if not reachable(request, Pack.objects.all()).exists():
             self.message_user(request, "Rules live in packs; make an ad-hoc pack first.", "warning")
             return HttpResponseRedirect(reverse("admin:packs_pack_add"))
-        form = RuleForm(request.POST or None, initial=self._first_values(request))
+        form = RuleForm(request.POST or None, initial=self._first_values(request), who=principal(request))
 
         def save(form: RuleForm) -> HttpResponse:
             pack = form.cleaned_data["pack"]
@@ -204,10 +218,10 @@ class RuleAdmin(AttuneAdmin):
     def _first_values(self, request: HttpRequest) -> dict[str, Any]:
         """What a new rule's form begins with: a copy, an event, a trigger, an action, or the first steps."""
         asked = request.GET
-        adhoc = Pack.objects.filter(is_adhoc=True).values_list("ref", flat=True).first()
+        adhoc = reachable(request, Pack.objects.filter(is_adhoc=True)).values_list("ref", flat=True).first()
         values: dict[str, Any] = {"pack": asked.get("pack") or adhoc or "core", "enabled": True}
         if asked.get("copy", "").isdecimal():
-            rule = Rule.objects.filter(pk=int(asked["copy"])).first()
+            rule = reachable(request, Rule.objects.filter(pk=int(asked["copy"]))).first()
             if rule is not None:
                 values |= {name: getattr(rule, name) for name in _PARTS} | {"name": f"{name_of(rule.ref)}_copy"}
                 values |= control_values(rule)
@@ -233,7 +247,7 @@ class RuleAdmin(AttuneAdmin):
             self.message_user(request, f"Rule {rule.ref} comes with its pack's files; copy it to edit it.", "warning")
             return HttpResponseRedirect(page_url("rules.rule", rule.ref))
         initial = {name: getattr(rule, name) for name in _PARTS} | {"enabled": rule.enabled} | control_values(rule)
-        form = RuleForm(request.POST or None, rule=rule, initial=initial)
+        form = RuleForm(request.POST or None, rule=rule, initial=initial, who=principal(request))
 
         def save(form: RuleForm) -> HttpResponse:
             services.update_rule(rule, actor=principal(request), **form.values())
@@ -244,7 +258,7 @@ class RuleAdmin(AttuneAdmin):
         return self._form(request, form, save, context | {"rule": rule})
 
     def _form(self, request: HttpRequest, form: RuleForm, save: Any, context: dict[str, Any]) -> HttpResponse:
-        event = Event.objects.filter(pk=_number(request.GET.get("event"))).first()
+        event = reachable(request, Event.objects.filter(pk=_number(request.GET.get("event")))).first()
         context |= {
             "try_url": reverse("admin:rules_rule_try"),
             "samples_url": reverse("admin:rules_rule_samples"),
@@ -262,15 +276,17 @@ class RuleAdmin(AttuneAdmin):
         self.require(request, "add")
         if request.method != "POST":
             return JsonResponse({"message": "Send the form by POST."}, status=405)
-        rule = Rule.objects.select_related("pack").filter(pk=_number(request.POST.get("test_rule"))).first()
-        form = RuleForm(request.POST, rule=rule)
-        outcome = testing.outcome(form, request.POST, rule=rule)
+        rules = Rule.objects.select_related("pack").filter(pk=_number(request.POST.get("test_rule")))
+        rule = reachable(request, rules).first()
+        form = RuleForm(request.POST, rule=rule, who=principal(request))
+        choices_within(request, form)
+        outcome = testing.outcome(form, request.POST, rule=rule, who=principal(request))
         return self.render(request, "attune/rule_test.html", outcome)
 
     def samples_view(self, request: HttpRequest) -> JsonResponse:
         """The latest events of a trigger, and a payload made from its schema."""
         self.require(request, "view")
-        return JsonResponse(testing.samples(request.GET.get("trigger", "")))
+        return JsonResponse(testing.samples(request.GET.get("trigger", ""), principal(request)))
 
 
 def _number(text: str | None) -> int:

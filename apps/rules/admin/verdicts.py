@@ -7,8 +7,11 @@ from typing import Any
 from django.utils.safestring import SafeString
 
 from apps.access import admin_show
+from apps.access.principals import Principal, Role
+from apps.access.reach import may, narrow
 from apps.rules import pausing, ruled_out, services
 from apps.rules.models import Enforcement, Event, Rule
+from attune.lib.refs import pack_of
 
 LOOKED_AT = 200  # the latest events of a trigger among which a rule's misses are looked for
 SHOWN = 25
@@ -30,7 +33,7 @@ WORDS = {
 }
 
 
-def of_event(event: Event) -> dict[str, Any]:
+def of_event(event: Event, who: Principal) -> dict[str, Any]:
     """What every rule made of the event; and for a rule that never looked, why: `{verdicts, unshown}`.
 
     Of rules that did not match a page shows some; `unshown` counts the others.
@@ -38,12 +41,13 @@ def of_event(event: Event) -> dict[str, Any]:
     told = [
         {**verdict, "words": verdict.get("reason") or WORDS[verdict["verdict"]], "badge": badge_of(verdict["verdict"])}
         for verdict in services.verdicts_of(event)
+        if may(who, Role.VIEWER, pack_of(verdict["rule_ref"]))
     ]
     known = {verdict["rule_ref"] for verdict in told}
     told, unshown = told[:MOST_SHOWN], len(told[MOST_SHOWN:])
     if event.processed_at is None or event.passed_over:
         return {"verdicts": told, "unshown": unshown}
-    others = Rule.objects.filter(trigger_ref=event.trigger_ref).select_related("pack").order_by("ref")
+    others = narrow(who, Rule.objects.filter(trigger_ref=event.trigger_ref)).select_related("pack").order_by("ref")
     never = [rule for rule in others.only(*_WHY)[: len(known) + SHOWN] if rule.ref not in known]
     for rule in never[:SHOWN]:
         told.append(
@@ -144,6 +148,8 @@ def silence(rule: Rule) -> str:
         return f"All rules are paused by {pause.paused_by}: {pause.reason}"
     if not rule.enabled:
         return "The rule is off: it looks at no event."
+    if rule.barred:
+        return f"A match cannot be acted upon. {rule.barred}"
     if not rule.pack.enabled:
         return f"Its pack {rule.pack.ref} is off: none of its rules looks at events."
     if rule.trigger is None:
