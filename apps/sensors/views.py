@@ -33,8 +33,10 @@ def _listed(request: Request, **fixed: Any) -> Response:
     return page_of(request, rows, SensorSummary)
 
 
-def _switch(request: Request, ref: str, enabled: bool) -> Response:
+def _switch(request: Request, ref: str, enabled: bool | None = None) -> Response:
     sensor = find(request, _sensors(), "sensor", ref=ref)
+    if enabled is None:
+        enabled = body_of(request, serializers.SensorChange)["enabled"]
     set_enabled(sensor, enabled, actor=principal_of(request))
     return answer(SensorDetail(sensor).data)
 
@@ -83,7 +85,7 @@ class SensorView(APIView):
 
     @describe("update_sensor", "Enable or disable it", body=serializers.SensorChange, answers=SensorDetail)
     def put(self, request: Request, ref: str) -> Response:
-        return _switch(request, ref, body_of(request, serializers.SensorChange)["enabled"])
+        return _switch(request, ref)
 
 
 class EnableSensor(APIView):
