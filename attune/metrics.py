@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from apps.access.authentication import principal_from
-from apps.access.principals import Role, principal_for
+from apps.access.principals import Principal, Role, principal_for
 from attune.figures import Collector
 from attune.lib.api import problem
 
@@ -41,11 +41,15 @@ def _may_read(request: HttpRequest) -> bool:
     if scheme.lower() == "bearer":
         if token and constant_time_compare(text.strip(), token):
             return True
-        principal = principal_from(text.strip())
-        return principal is not None and principal.has_role(Role.VIEWER)
+        return _sees_all(principal_from(text.strip()))
     if not token and _is_from_here(request):
         return True
-    return request.user.is_authenticated and principal_for(request.user).has_role(Role.VIEWER)
+    return request.user.is_authenticated and _sees_all(principal_for(request.user))
+
+
+def _sees_all(principal: Principal | None) -> bool:
+    """The figures are those of all packs, so who is limited to some is none of those who read them."""
+    return principal is not None and principal.has_role(Role.VIEWER) and not principal.is_limited
 
 
 def _is_from_here(request: HttpRequest) -> bool:

@@ -98,7 +98,7 @@ def limited(name: str, staff: bool = True, **packs: Role) -> Any:
     """A person who is limited to these packs, with a role in each."""
     person = get_user_model().objects.create(username=name, is_staff=staff)
     for pack, role in packs.items():
-        PackAccess.objects.create(user=person, pack=pack.replace("_", "*"), role=role.group)
+        PackAccess.objects.create(user=person, pack=pack, role=role.group)
     return person
 
 
