@@ -20,7 +20,8 @@ from apps.access.models import ApiToken
 
 RunKind = Literal["execution", "sensor"]
 _RUN_TOKEN = re.compile(
-    r"atr_(?P<kind>execution|sensor)_(?P<pk>\d{1,19})_(?P<fence>\d{1,10})_(?P<signature>[0-9a-f]{64})\Z", re.ASCII
+    r"atr_(?P<kind>execution|sensor)_(?P<pk>[1-9]\d{0,18})_(?P<fence>0|[1-9]\d{0,9})_(?P<signature>[0-9a-f]{64})\Z",
+    re.ASCII,
 )
 _TOUCH_EVERY = timedelta(minutes=1)
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.access.models import AuditEntry
+from apps.access.principals import Principal
 from apps.packs import services
 from apps.packs.admin import catalogue, story
 from apps.packs.admin.installations import InstallationAdmin
@@ -20,6 +21,8 @@ from apps.packs.models import Installation, Pack, PackIndex, PackTest, PackVersi
 from apps.packs.registry import indices
 from apps.rules.services import create_rule
 from attune.dashboard import needs_you
+
+EVERYBODY = Principal("command", "command")  # whom nothing limits
 
 pytestmark = [pytest.mark.embedded_only, pytest.mark.django_db]
 
@@ -576,7 +579,7 @@ def test_indices_change_places_and_the_ends_stay(core, sign_in, tmp_path):
 
 # Home ----------------------------------------------------------------------------------------------------------------
 def told():
-    return [need["what"] for need in needs_you()]
+    return [need["what"] for need in needs_you(EVERYBODY)]
 
 
 def test_home_tells_of_an_installation_that_failed_until_it_has_worked(core):

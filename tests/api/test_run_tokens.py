@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from rest_framework.test import APIClient
 
 from apps.access.models import AuditEntry
@@ -323,3 +324,115 @@ def test_one_may_read_and_change_the_keys_one_owns(api: Api, people: Any) -> Non
 )
 def test_a_key_that_cannot_be_is_refused(api: Api, world: None, body: dict[str, Any], status: int) -> None:
     assert api("admin").post("/api/v1/keys", body).status_code == status
+
+
+# What they are not ---------------------------------------------------------------------------------------------------
+def altered(token: str) -> list[str]:
+    """Two hundred texts that are nearly this token."""
+    kind, pk, fence, signature = token.removeprefix("atr_").split("_")
+    found = [
+        token.replace(signature, signature[:n] + ("0" if c != "0" else "1") + signature[n + 1 :])
+        for n, c in enumerate(signature)
+    ]
+    found += [f"atr_{kind}_{pk}_{other}_{signature}" for other in range(2, 40)]
+    found += [f"atr_{kind}_{int(pk) + n}_{fence}_{signature}" for n in range(1, 60)]
+    found += [
+        f"atr_{other}_{pk}_{fence}_{signature}"
+        for other in ("execution", "sensor", "user", "admin", "")
+        if other != kind
+    ]
+    found += [token[:-n] for n in range(1, 15)] + [token + c for c in ("0", "f", "=", "\u0660", "a" * 64)]
+    found += [
+        f"atr_{kind}_0{pk}_{fence}_{signature}",
+        f"atr_{kind}_{pk}_0{fence}_{signature}",
+        f"atr_{kind}_-{pk}_{fence}_{signature}",
+    ]
+    found += [
+        token.upper(),
+        f"{token} {token}",
+        f"{token},",
+        f'"{token}"',
+        signature,
+        f"atr_{kind}__{fence}_{signature}",
+    ]
+    found += [
+        f"atr_{kind}_{pk}_{fence}_"
+        + salted_hmac("attune.run-token", f"{kind}:{pk}:{fence}", secret=wrong, algorithm="sha256").hexdigest()
+        for wrong in ("", "secret", "attune")
+    ]
+    return found
+
+
+@pytest.mark.parametrize("kind", ["execution", "sensor"])
+def test_two_hundred_altered_tokens_open_nothing(api: Api, world: None, kind: str) -> None:
+    """Neighbours that run as well are there, so that a signature taken for another would show."""
+    for _ in range(3):
+        running_execution(attempt=2)
+    token = running_execution()[1] if kind == "execution" else running_sensor()[1]
+    path = "/api/v1/executions" if kind == "execution" else "/api/v1/rules"
+    texts = altered(token)
+    assert len(texts) >= 190 and token not in texts
+    client = APIClient()
+    let_in = [text for text in texts if client.get(path, HTTP_AUTHORIZATION=f"Bearer {text}").status_code != 401]
+    assert let_in == []
+    assert api(token=token).get(path).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["execution", "sensor"])
+def test_a_token_counts_nowhere_but_in_its_header(world: None, kind: str) -> None:
+    token = running_execution()[1] if kind == "execution" else running_sensor()[1]
+    path = "/api/v1/executions" if kind == "execution" else "/api/v1/rules"
+    client = APIClient()
+    for name in ("token", "access_token", "api_key", "authorization", "key", "bearer"):
+        assert client.get(f"{path}?{name}={token}").status_code == 401
+        assert client.get(path, {name: f"Bearer {token}"}).status_code == 401
+        client.cookies[name] = token
+    assert client.get(path).status_code == 401
+    for scheme in ("Token", "Basic", ""):
+        assert client.get(path, HTTP_AUTHORIZATION=f"{scheme} {token}".strip()).status_code == 401
+    assert client.get(path, HTTP_X_API_KEY=token, HTTP_COOKIE=f"sessionid={token}").status_code == 401
+
+
+@pytest.mark.parametrize("kind", ["execution", "sensor"])
+def test_the_pages_of_the_admin_and_the_metrics_know_no_run_token(world: None, kind: str, settings: Any) -> None:
+    settings.ATTUNE_METRICS_TOKEN = "of-a-scraper"
+    token = running_execution()[1] if kind == "execution" else running_sensor()[1]
+    client = APIClient(HTTP_AUTHORIZATION=f"Bearer {token}")
+    for path in ("/admin/", "/admin/executions/execution/", "/admin/packs/key/", "/admin/access/apitoken/add/"):
+        answer = client.get(path)
+        assert answer.status_code == 302 and answer["Location"].startswith("/admin/login/")
+    assert client.get("/metrics").status_code == 401
+    with_token, without = client.get("/docs"), APIClient().get("/docs")
+    assert with_token.content == without.content  # the page is everybody's; it shows nothing more to a run
+    for path in ("/auth/me", "/auth/tokens", "/auth/logout", "/api/v1/audit-events", "/api/v1/workers"):
+        assert client.get(path).status_code == 403
+    for path in ("/auth/refresh", "/auth/token-login"):
+        body = {"refresh_token": token, "token": token}
+        assert client.post(path, body, format="json").status_code == 401  # it is never made a session of
+
+
+def test_the_token_of_one_execution_does_nothing_to_another_nor_tells_whether_there_is_one(
+    api: Api, world: None
+) -> None:
+    other, _ = running_execution(action_ref="other.act", pack_ref="other")
+    keys.write(value="of other", actor="test", owner_type="action", owner_ref="other.act", local_ref="theirs")
+    client = api(token=running_execution()[1])
+    for path in ("", "/logs/stdout", "/logs/stderr"):
+        there, gone = client.get(f"/api/v1/executions/{other.pk}{path}"), client.get(f"/api/v1/executions/999999{path}")
+        assert there.status_code == gone.status_code == 403
+        assert there.json()["message"].replace(str(other.pk), "n") == gone.json()["message"].replace("999999", "n")
+    for deed in ("cancel", "rerun", "reschedule"):
+        assert client.post(f"/api/v1/executions/{other.pk}/{deed}", {}).status_code == 403
+    assert client.get("/api/v1/keys/action.other.act.theirs?decrypt=true").status_code == 403
+    assert Execution.objects.get(pk=other.pk).status == Status.RUNNING
+
+
+def test_when_a_second_attempt_has_started_the_token_of_the_first_is_dead_at_once(api: Api) -> None:
+    execution, first = running_execution()
+    client = api(token=first)
+    assert client.get(f"/api/v1/executions/{execution.pk}").status_code == 200
+    Execution.objects.filter(pk=execution.pk).update(attempt=2)
+    assert client.get(f"/api/v1/executions/{execution.pk}").status_code == 401
+    assert client.post("/api/v1/events", {"trigger_ref": "mine.happened"}).status_code == 401
+    second = run_token("execution", execution.pk, 2)
+    assert api(token=second).get(f"/api/v1/executions/{execution.pk}").status_code == 200

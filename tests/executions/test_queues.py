@@ -16,6 +16,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.access.principals import Principal
 from apps.executions import backlog, lanes, lifecycle, recovery, services
 from apps.executions.models import Execution, Status, Worker
 from apps.executions.waiting import why_waiting
@@ -28,6 +29,8 @@ from attune.redis_turns import RedisTurns
 from attune.turns import MemoryTurns, Turns
 from tests.conftest import until, write_pack
 from tests.live import Live, wait
+
+EVERYBODY = Principal("command", "command")  # whom nothing limits
 
 
 # Turns ---------------------------------------------------------------------------------------------------------------
@@ -206,11 +209,11 @@ def test_what_waits_for_a_worker_says_what_is_amiss(make_action: Callable[..., A
 def test_the_home_page_tells_of_what_no_worker_takes(make_action: Callable[..., Any]) -> None:
     services.request_execution(make_action("true", name="plain"), parameters={})
     services.request_execution(make_action("true", worker_selector={"zone": "dmz"}), parameters={})
-    told = {need["what"]: need["why"] for need in needs_you()}
+    told = {need["what"]: need["why"] for need in needs_you(EVERYBODY)}
     assert "Waits for a worker; none is alive." in told["Nothing runs actions"]
     assert "Waits for a worker with zone=dmz; none is alive." in told["Nothing runs what asks for zone=dmz"]
     Worker.objects.create(name="a", host="a", pid=1, labels={"zone": "dmz"}, heartbeat_at=timezone.now())
-    assert not any("Nothing runs" in need["what"] for need in needs_you())
+    assert not any("Nothing runs" in need["what"] for need in needs_you(EVERYBODY))
 
 
 def test_a_hint_that_was_lost_is_made_good_by_a_worker_that_meets_the_selector(

@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings as attune_settings
 from rest_framework.test import APIClient
 
+from apps.access.principals import Principal
 from apps.access.tokens import run_token
 from apps.executions.models import Execution, Status
 from apps.executions.services import request_execution, rerun_execution
@@ -16,6 +17,8 @@ from apps.rules.models import Enforcement, Event
 from apps.rules.services import emit_event
 from attune import dashboard
 from tests.conftest import until, write_pack
+
+EVERYBODY = Principal("command", "command")  # whom nothing limits
 
 
 def pack_files(script="cat"):
@@ -139,9 +142,9 @@ def test_a_retry_stays_at_its_place_in_the_chain(run, make_action):
 
 def test_a_stopped_chain_needs_somebody(circle):
     first = emit_event("demo.t", payload={}).event
-    assert not [need for need in dashboard.needs_you() if "chain" in need["what"]]
+    assert not [need for need in dashboard.needs_you(EVERYBODY) if "chain" in need["what"]]
     last = stopped(first)
-    [need] = [need for need in dashboard.needs_you() if "chain" in need["what"]]
+    [need] = [need for need in dashboard.needs_you(EVERYBODY) if "chain" in need["what"]]
     assert "demo.t" in need["what"] and str(last.pk) in need["url"] and f"event {first.pk}" in need["why"]
 
 

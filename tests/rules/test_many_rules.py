@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.access.principals import Principal
 from apps.executions.models import Execution
 from apps.packs.models import Action, Pack
 from apps.rules import enforcing, matching, rulesets, services
@@ -231,5 +232,5 @@ def test_the_pages_tell_of_rules_that_were_ruled_out(transactional_db, many):
     [verdict] = [v for v in verdicts.of_rule(many[3]) if v["event"] == event.pk]
     assert verdict["verdict"] == "not_matched" and "7" in verdict["words"]
     assert [v["verdict"] for v in verdicts.of_rule(many[7])] == ["matched"]
-    page = verdicts.of_event(event)
+    page = verdicts.of_event(event, Principal("command", "command"))
     assert len(page["verdicts"]) == MANY and page["unshown"] == 0
