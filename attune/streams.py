@@ -85,18 +85,19 @@ class Caller:
 
     def __init__(self, request: HttpRequest, principal: Principal, needs: Needs) -> None:
         self.request, self.principal, self.needs = request, principal, needs
-        self.asked = asyncio.get_running_loop().time()
+        self.asked, self.gone = asyncio.get_running_loop().time(), False
 
     async def still(self) -> Principal | None:
         """Who they are now; None once they may not read on. Of a running program that is asked at every look."""
         now = asyncio.get_running_loop().time()
+        if self.gone:
+            return None
         if not self.principal.is_person or now - self.asked >= LOOK_AT_CALLER:
             self.asked = now
             found = await _read(_principal, self.request, True)
-            if found is None or not self.needs.met_by(found):
-                return None
-            self.principal = found
-        return self.principal
+            self.gone = found is None or not self.needs.met_by(found)
+            self.principal = found or self.principal
+        return None if self.gone else self.principal
 
 
 def _principal(request: HttpRequest, again: bool = False) -> Principal | None:
@@ -141,14 +142,14 @@ async def _log(caller: Caller, pk: int, stream: str, offset: int) -> AsyncIterat
     yield ": hello\n\n"
     while True:
         # The status is read before the file: a final one means that nothing is written after what is read next.
-        if clock() - asked >= LOOK_AT_ROWS:
+        looks = clock() - asked >= LOOK_AT_ROWS
+        if looks:
             asked = clock()
-            principal = await caller.still()
-            if principal is None:
-                yield _event({"status": await _read(_status, pk)}, name="end", number=offset)
-                return
-            over = await _read(_final_status, principal, pk)
+            over = await _read(_final_status, caller.principal, pk)
         raw = await _read(partial(logs.read, pk, stream, offset=offset, limit=CHUNK))
+        if (raw or looks) and await caller.still() is None:  # asked last: nothing is told to a token that is over
+            yield _event({"status": await _read(_status, pk)}, name="end", number=offset)
+            return
         text = decoder.decode(raw, final=not raw and over is not None)
         offset += len(raw)
         if text:
@@ -197,10 +198,9 @@ async def _changes(caller: Caller, *, only: int | None, since: int) -> AsyncIter
     seen: dict[int, str] = dict.fromkeys(open_ids, "")  # the open executions, and how they looked when last told of
     yield ": hello\n\n"
     while True:
-        principal = await caller.still()
-        if principal is None:
+        rows = await _read(_summaries, caller.principal, only, newest, list(seen))
+        if await caller.still() is None:
             return
-        rows = await _read(_summaries, principal, only, newest, list(seen))
         for row in rows:
             looks = f"{row['status']} {row['updated']}"
             newest = max(newest, row["id"])
@@ -246,12 +246,11 @@ async def _installing(caller: Caller, pk: int, offset: int) -> AsyncIterator[str
     spoken, looked = clock(), None
     yield ": hello\n\n"
     while True:
-        principal = await caller.still()
-        if principal is None:
-            return
         try:
-            row = await _read(_installation, pk, principal)
+            row = await _read(_installation, pk, caller.principal)
         except Http404:  # it is gone, or no longer for them to see
+            return
+        if await caller.still() is None:
             return
         looks = {"step": row.step, "percent": row.percent, "status": row.status}
         text = row.log[offset:]

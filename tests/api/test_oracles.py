@@ -53,7 +53,16 @@ def guesses() -> list[str]:
         for name in HIDDEN
         for minus in (0, 1)
     ]
-    return [*asked, "search=secret", "search=wh_alpha", "_connector=OR", "fields=sealed", "expand=pack", "format=api", "pk__in=1"]
+    return [
+        *asked,
+        "search=secret",
+        "search=wh_alpha",
+        "_connector=OR",
+        "fields=sealed",
+        "expand=pack",
+        "format=api",
+        "pk__in=1",
+    ]
 
 
 def _batches(asked: list[str], size: int) -> list[list[str]]:

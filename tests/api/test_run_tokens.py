@@ -7,18 +7,24 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from rest_framework.test import APIClient
 
-from apps.access.models import AuditEntry
+from apps.access import tokens
+from apps.access.models import ApiToken, AuditEntry, PackAccess
+from apps.access.principals import Role
 from apps.access.tokens import run_token
+from apps.executions import logs
 from apps.executions.models import FINAL, Execution, Status
 from apps.packs import keys
-from apps.packs.models import Action, Key, Pack, Trigger
+from apps.packs.models import Action, Installation, Key, Pack, Trigger
 from apps.rules.models import Event, Rule
 from apps.sensors.models import SensorProcess
+from attune import streams
+from tests.access.world import limited, token_for
 from tests.api.runs import running_execution, running_sensor
 
 pytestmark = pytest.mark.django_db
@@ -436,3 +442,80 @@ def test_when_a_second_attempt_has_started_the_token_of_the_first_is_dead_at_onc
     assert client.post("/api/v1/events", {"trigger_ref": "mine.happened"}).status_code == 401
     second = run_token("execution", execution.pk, 2)
     assert api(token=second).get(f"/api/v1/executions/{execution.pk}").status_code == 200
+
+
+# Open streams --------------------------------------------------------------------------------------------------------
+Http = Callable[..., httpx.Client]
+
+
+def lines_of(answer: httpx.Response) -> list[str]:
+    """What still comes, but for the signs of life."""
+    return [line for line in answer.iter_lines() if line and not line.startswith(":")]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("over", ["its end", "another attempt"])
+def test_an_open_stream_of_executions_ends_with_the_token_it_was_opened_with(http: Http, over: str) -> None:
+    execution, token = running_execution()
+    with http(token=token).stream("GET", "/api/v1/executions/stream") as answer:
+        told = answer.iter_lines()
+        while not next(told).startswith("data:"):
+            pass
+        if over == "its end":
+            Execution.objects.filter(pk=execution.pk).update(status=Status.COMPLETED, updated=timezone.now())
+        else:
+            Execution.objects.filter(pk=execution.pk).update(attempt=2, updated=timezone.now())
+        running_execution(parent=execution)  # a child that it would have seen
+        assert [line for line in told if line.startswith("data:")] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_open_log_stream_tells_no_word_more_once_the_token_is_over(http: Http, settings: Any, tmp_path: Any) -> None:
+    settings.ATTUNE_LOG_DIR = tmp_path
+    execution, token = running_execution()
+    path = logs.path_of(execution.pk, "stdout")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with http(token=token).stream("GET", f"/api/v1/executions/{execution.pk}/logs/stdout/stream") as answer:
+        told = answer.iter_lines()
+        assert next(told) == ": hello"
+        Execution.objects.filter(pk=execution.pk).update(status=Status.FAILED)
+        path.write_text("written by somebody else\n")
+        rest = "\n".join(told)
+    assert "event: end" in rest and '"status": "failed"' in rest and "somebody else" not in rest
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("over", ["revoked", "no role", "inactive", "another pack"])
+def test_the_stream_of_a_person_ends_with_their_right(http: Http, people: Any, monkeypatch: Any, over: str) -> None:
+    monkeypatch.setattr(streams, "LOOK_AT_CALLER", 0.0)
+    execution, _ = running_execution()
+    person = people("viewer")
+    text, row = tokens.issue(person, ApiToken.Kind.PERSONAL)
+    with http(token=text).stream("GET", f"/api/v1/executions/{execution.pk}/logs/stdout/stream") as answer:
+        assert next(told := answer.iter_lines()) == ": hello"
+        if over == "revoked":
+            row.delete()
+        elif over == "no role":
+            person.groups.clear()
+        elif over == "inactive":
+            type(person).objects.update(is_active=False)
+        else:
+            PackAccess.objects.create(user=person, pack="elsewhere", role="viewer")
+        assert "event: end" in list(told)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stream_tells_somebody_who_is_limited_of_their_packs_alone(http: Http) -> None:
+    mine, _ = running_execution(action_ref="alpha.act", pack_ref="alpha")
+    other, _ = running_execution(action_ref="beta.act", pack_ref="beta")
+    client = http(token=token_for(limited("anna", alpha=Role.VIEWER)))
+    with client.stream("GET", "/api/v1/executions/stream") as answer:
+        told = (line for line in answer.iter_lines() if line.startswith("data:"))
+        assert f'"id": {mine.pk}' in next(told)
+        running_execution(action_ref="beta.act", pack_ref="beta")
+        last, _ = running_execution(action_ref="alpha.act", pack_ref="alpha")
+        assert f'"id": {last.pk}' in next(told)
+    assert client.get(f"/api/v1/executions/{other.pk}/logs/stdout/stream").status_code == 404
+    assert client.get(f"/api/v1/executions/stream?execution_id={other.pk}").status_code == 404
+    installation = Installation.objects.create(pack_ref="beta")
+    assert client.get(f"/api/v1/packs/install/{installation.pk}/stream").status_code == 404
