@@ -109,7 +109,8 @@ class UserAdmin(DjangoUserAdmin, Audited):  # type: ignore[misc]
                 "fields": ("is_active", "is_staff", "is_superuser", "groups"),
                 "description": "The groups viewer, operator, editor and admin are the roles; the highest one holds. "
                 "Staff may enter these pages; a superuser is an administrator. Who is limited to packs below, or by a "
-                "group, reaches nothing else, and holds in each pack the role that stands beside it.",
+                "group, reaches nothing else, and holds in each pack the role that stands beside it. Without any such "
+                "row nobody is limited.",
             },
         ),
     )

@@ -7,6 +7,8 @@ from typing import Any
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from apps.access.principals import Principal, Role
+from apps.access.reach import may
 from apps.packs.models import PackIndex, PackVersion
 from apps.packs.registry import dependencies, indices, lookup
 from apps.packs.registry.documents import CONTENTS, Entry
@@ -17,9 +19,9 @@ from apps.packs.registry.precedence import is_pre_release
 SHOWN = 60  # packs of one search
 
 
-def found(words: str) -> dict[str, Any]:
+def found(words: str, who: Principal) -> dict[str, Any]:
     """What the catalogue's page shows for these words."""
-    rows, installed = lookup.chosen(), dependencies.installed_versions()
+    rows, installed = lookup.chosen(), _installed(who)
     matching = lookup.search(words[:200], indices=rows)
     return {
         "title": "Catalogue",
@@ -30,6 +32,12 @@ def found(words: str) -> dict[str, Any]:
         "indices": rows,
         "troubled": [row for row in rows if row.problem],
     }
+
+
+def _installed(who: Principal) -> dict[str, str]:
+    """The installed packs that one may know of, with their versions."""
+    installed = dependencies.installed_versions()
+    return {ref: version for ref, version in installed.items() if may(who, Role.VIEWER, ref)}
 
 
 def _card(one: Found, installed: str | None) -> dict[str, Any]:
@@ -50,14 +58,14 @@ def holds(entry: Entry) -> str:
     return ", ".join(f"{n} {kind if n != 1 else kind[:-1]}" for n, kind in counted if n) or "nothing that it tells of"
 
 
-def entry(ref: str, version: str = "") -> dict[str, Any]:
+def entry(ref: str, version: str = "", *, who: Principal) -> dict[str, Any]:
     """What the page of one pack of the indices shows: the newest version, or the one that is named.
 
     Raises NotInAnyIndex, InvalidInput.
     """
     one = _one(ref, version)
     listed = indices.read(one.index).by_ref.get(ref, [])
-    installed = dependencies.installed_versions()
+    installed = _installed(who)
     needs = [
         {
             "need": need,

@@ -190,13 +190,14 @@ class PackIndexAdmin(AttuneAdmin):
     def catalogue_view(self, request: HttpRequest) -> HttpResponse:
         """What can be installed by name."""
         self.require(request, "view")
-        return self.render(request, "attune/catalogue.html", catalogue.found(request.GET.get("q", "")))
+        shown = catalogue.found(request.GET.get("q", ""), principal(request))
+        return self.render(request, "attune/catalogue.html", shown)
 
     def entry_view(self, request: HttpRequest, ref: str) -> HttpResponse:
         """One pack of the indices, before anything of it is here."""
         self.require(request, "view")
         try:
-            shown = catalogue.entry(ref, request.GET.get("version", "")[:60])
+            shown = catalogue.entry(ref, request.GET.get("version", "")[:60], who=principal(request))
         except AttuneError as error:
             self.message_user(request, error.message, "error")
             return HttpResponseRedirect(reverse("admin:packs_packindex_catalogue"))

@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import DropdownFilter
 
-from apps.access.admin_base import AttuneAdmin, LatestPaginator, command, page_url, principal
+from apps.access.admin_base import AttuneAdmin, LatestPaginator, command, page_url, principal, reachable
 from apps.access.admin_filters import RefFilter, SinceFilter
 from apps.access.admin_show import TONES, badge, duration, moment, ref
 from apps.access.principals import Role
@@ -274,7 +274,8 @@ def _change_url(row: Installation) -> str:
 def _initial(request: HttpRequest) -> dict[str, Any]:
     """What the form begins with: `?source=`, or all that `?again=` asked for."""
     number = request.GET.get("again", "")
-    row = Installation.objects.filter(pk=int(number)).first() if number.isdecimal() and len(number) < 19 else None
+    rows = Installation.objects.filter(pk=int(number) if number.isdecimal() and len(number) < 19 else 0)
+    row = reachable(request, rows).first()
     if row is None:
         return {"source": request.GET.get("source", "")[:2000]}
     source = "" if row.options.get("upload_name") else row.source

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.access.principals import principal_of
+from apps.access.reach import may
 from apps.access.rights import Role
 from apps.packs.models import PackIndex
 from apps.packs.registry import dependencies, indices, lookup
@@ -29,9 +30,10 @@ def _index(pk: int) -> PackIndex:
     return one_of(PackIndex.objects.defer("content"), "pack index", pk=pk)
 
 
-def _here() -> dict[str, Any]:
-    """How it stands here with packs that an index has."""
-    return {"installed": dependencies.installed_versions()}
+def _here(request: Request) -> dict[str, Any]:
+    """How it stands here with packs that an index has, as far as one may know."""
+    who, installed = principal_of(request), dependencies.installed_versions()
+    return {"installed": {ref: version for ref, version in installed.items() if may(who, Role.VIEWER, ref)}}
 
 
 class Indices(APIView):
@@ -108,7 +110,7 @@ class BrowseIndexedPacks(APIView):
         asked = query_of(request, BrowseQuery)
         rows = lookup.chosen(asked.get("registry_id"), include_disabled=asked["include_disabled"])
         found = lookup.search(asked.get("q", ""), indices=rows)[: asked["limit"]]
-        return answer(IndexedPacks(found, context=_here()).data)
+        return answer(IndexedPacks(found, context=_here(request)).data)
 
 
 class IndexedPackView(APIView):
@@ -116,4 +118,4 @@ class IndexedPackView(APIView):
 
     @describe("get_indexed_pack", "Show what the first index that has a pack says of it", answers=IndexedPack)
     def get(self, request: Request, ref: str) -> Response:
-        return answer(IndexedPack(lookup.find(ref), context=_here()).data)
+        return answer(IndexedPack(lookup.find(ref), context=_here(request)).data)

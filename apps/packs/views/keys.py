@@ -87,8 +87,8 @@ class Keys(APIView):
             owner_ref = owner_ref or principal.sensor_ref
             if (owner_type, owner_ref) != (Key.Owner.SENSOR, principal.sensor_ref):
                 raise PermissionDenied(f"The token of {principal.name} may only make keys that the sensor owns.")
-        owner = self._owner(given, principal) if owner_type == Key.Owner.IDENTITY else None
         require_owner(principal, Key(owner_type=owner_type, owner_ref=owner_ref), given.get("ref") or "")
+        owner = self._owner(given, principal) if owner_type == Key.Owner.IDENTITY else None
         key = keys.write(
             value=given["value"],
             actor=principal,
