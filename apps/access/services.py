@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +21,7 @@ from django.utils import timezone
 
 from apps.access import audit, reach, rights, tokens
 from apps.access.errors import InvalidCredentials, OutOfReach
-from apps.access.models import PACKS, ApiToken
+from apps.access.models import PACKS, ApiToken, PackAccess
 from apps.access.principals import Principal, Role, principal_for, role_of
 from apps.access.throttle import Attempt
 from attune.lib.errors import InvalidInput
@@ -153,11 +154,17 @@ def create_personal_token(
 
 @transaction.atomic
 def create_service_account(
-    name: str, *, role: Role, lifetime: timedelta | None = None, actor: audit.Actor
+    name: str,
+    *,
+    role: Role,
+    packs: Mapping[str, str] = MappingProxyType({}),
+    lifetime: timedelta | None = None,
+    actor: audit.Actor,
 ) -> tuple[str, ApiToken]:
     """A user without a password, with this role, and its first token, whose text is shown this once.
 
-    Raises: InvalidInput for a name that is taken or none.
+    `packs`: those it is limited to, each with a role, or with an empty text for the one that it has.
+    Raises: InvalidInput for a name that is taken or none, or for what is no pack or role.
     """
     users = get_user_model()
     if users.objects.filter(username=name).exists():
@@ -171,7 +178,15 @@ def create_service_account(
     account.save()
     rights.ensure_groups()
     account.groups.add(Group.objects.get(name=role.group))
-    audit.record(actor, "user.create", name, after={"groups": [role.group], "password": None})
+    limits = [PackAccess(user=account, pack=pack, role=held) for pack, held in packs.items()]
+    for limit in limits:
+        try:
+            limit.full_clean()
+        except ValidationError as error:
+            raise InvalidInput(f"{limit.pack}={limit.role}: {' '.join(error.messages)}") from None
+    PackAccess.objects.bulk_create(limits)
+    told = {"groups": [role.group], "password": None} | ({"packs": [str(limit) for limit in limits]} if limits else {})
+    audit.record(actor, "user.create", name, after=told)
     return create_personal_token(account, name="service account", lifetime=lifetime, actor=actor)
 
 

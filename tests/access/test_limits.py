@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
@@ -19,8 +22,10 @@ from apps.access.principals import Principal, Role, principal_for
 from apps.executions.models import Execution, Status
 from apps.packs import services as packs
 from apps.packs.models import Pack
+from apps.packs.registry import indices
 from tests.access.world import limited, make_things, token_for
 from tests.api.runs import running_execution
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -261,3 +266,25 @@ def test_for_people_without_limits_a_request_costs_no_statement_more(people: Cal
     ) as asked:
         client.get("/api/v1/rules/alpha.rule")
     assert len(asked) == 3  # the token, the role, the rule
+
+
+def test_a_service_account_is_limited_when_it_is_made() -> None:
+    out = StringIO()
+    given = ("deploy", "--role", "viewer", "--pack", "alpha=operator", "--pack", "be*")
+    call_command("service_account", *given, stdout=out, stderr=StringIO())
+    told = bearing(out.getvalue().strip()).get("/auth/me").json()["data"]["limited_to"]
+    assert told == [{"pack": "alpha", "role": "operator"}, {"pack": "be*", "role": "viewer"}]
+    for wrong in ("No Pack", "alpha=root", "=viewer"):
+        with pytest.raises(CommandError, match=wrong):
+            call_command("service_account", "other", "--role", "viewer", "--pack", wrong)
+    assert not get_user_model().objects.filter(username="other").exists()
+
+
+def test_an_index_does_not_tell_what_is_installed_that_one_may_not_see() -> None:
+    make_things("jira"), make_things("vault")
+    indices.create_index(url=str(ROOT / "tests/data/samples/index.json"), name="sample", actor="test")
+    client = bearing(token_for(limited("anna", jira=Role.VIEWER)))
+    found = client.get("/api/v1/pack-indices/packs").json()["data"]
+    installed = {row["pack"]["ref"]: row["installed_version"] for row in found}
+    assert (installed["jira"], installed["vault"]) == ("1.0.0", None)
+    assert client.get("/api/v1/pack-indices/packs/vault").json()["data"]["installed_version"] is None

@@ -18,15 +18,23 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--role", required=True, choices=[role.group for role in Role])
+        parser.add_argument(
+            "--pack",
+            action="append",
+            default=[],
+            metavar="REF[=ROLE]",
+            help="limit it to this pack (aws* for all that begin so, * for every), with a role there; may be repeated",
+        )
         parser.add_argument("--days", type=int, help="until the token ends; without it never does")
 
-    def handle(self, *args: Any, name: str, role: str, days: int | None, **options: Any) -> None:
+    def handle(self, *args: Any, name: str, role: str, pack: list[str], days: int | None, **options: Any) -> None:
         if days is not None and not 1 <= days <= 3650:
             raise CommandError(f"--days is {days}; give a number from 1 to 3650.")
         try:
             text, _ = services.create_service_account(
                 name,
                 role=Role[role.upper()],
+                packs={ref: held for ref, _, held in (each.partition("=") for each in pack)},
                 lifetime=timedelta(days=days) if days else None,
                 actor="command",
             )
