@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test chaos lint format bench lock check-tools clean
+.PHONY: run test chaos lint audit format bench lock check-tools clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run     start Attune here (web, workers, sensors in one process)"
 	@echo "make test    run every test"
 	@echo "make chaos   kill, freeze and cut everything for ten minutes, and count what is left"
-	@echo "make lint    ruff, mypy, migrations, deployment checks"
+	@echo "make lint    ruff, mypy, migrations, deployment checks, published vulnerabilities"
+	@echo "make audit   published vulnerabilities alone; no answer is a failure here"
 	@echo "make bench   measure speed and memory"
 	@echo "make lock    pin what the requirements bring along"
 
@@ -23,12 +24,16 @@ test: $(VENV)/installed-dev .venv-sdk/installed
 chaos: $(VENV)/installed-dev
 	@CHAOS_SEED=$(SEED) $(BIN)/python -m tests.chaos $(TESTS)
 
-lint: $(VENV)/installed-dev
+lint: $(VENV)/installed-dev .venv-audit/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python -m tests.deploy_check
+	@.venv-audit/bin/python -m tests.vulnerability_check --tolerant
+
+audit: .venv-audit/installed
+	@.venv-audit/bin/python -m tests.vulnerability_check
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
@@ -40,6 +45,7 @@ bench: $(VENV)/installed-dev
 lock: $(VENV)/installed
 	$(BIN)/uv pip compile -q requirements.txt -o requirements.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 	$(BIN)/uv pip compile -q requirements-dev.txt -o requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+	$(BIN)/uv pip compile -q requirements-audit.txt -o requirements-audit.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 check-tools:
 	@missing=""; for tool in bash jq curl; do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
@@ -75,5 +81,11 @@ $(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
 	@$(BIN)/uv pip install --quiet --python .venv-sdk/bin/python -r requirements-sdk.txt
 	@touch $@
 
+# pip-audit, apart from what it judges.
+.venv-audit/installed: requirements-audit.lock $(VENV)/installed
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-audit
+	@$(BIN)/uv pip install --quiet --require-hashes --python .venv-audit/bin/python -r requirements-audit.lock
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .venv-sdk .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-sdk .venv-audit .mypy_cache .ruff_cache .pytest_cache

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.template.loader import render_to_string
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django_jsonform.widgets import JSONFormWidget
 from unfold.widgets import TEXTAREA_CLASSES
 
@@ -72,7 +72,7 @@ class JsonWidget(forms.Widget):
             "drawn": drawn.render(f"{name}__form", data, attrs={"id": f"id_{name}__form"}),
             "text_classes": " ".join(TEXTAREA_CLASSES),
         }
-        return mark_safe(render_to_string("attune/widgets/json.html", context))
+        return render_to_string("attune/widgets/json.html", context)
 
     @property
     def media(self) -> forms.Media:

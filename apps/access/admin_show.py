@@ -22,7 +22,7 @@ TONES = {
     **dict.fromkeys(("requested", "scheduled", "waiting"), "wait"),
 }
 WORDS = {"backoff": "back-off", "not_matched": "no match", "canceling": "cancelling"}
-DASH = "–"
+DASH = mark_safe("–")
 LONGEST_TREE = 400  # nodes shown; a bigger value is shown as text
 LONGEST_TEXT = 200_000
 
@@ -43,13 +43,13 @@ def link(url: str, text: Any, css: str = "at-link") -> SafeString:
 
 def ref(url: str, text: Any) -> SafeString:
     """A link to a thing by its ref."""
-    return link(url, text, "at-link at-ref") if text else mark_safe(DASH)
+    return link(url, text, "at-link at-ref") if text else DASH
 
 
 def moment(at: datetime | None) -> SafeString:
     """A point in time as `12 s ago`; the page's script keeps it fresh and gives the local time as its title."""
     if at is None:
-        return mark_safe(DASH)
+        return DASH
     return format_html('<time class="at-time" datetime="{}">{}</time>', at.isoformat(), ago(at))
 
 

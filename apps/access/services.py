@@ -40,7 +40,7 @@ class Session:
     access_token: str
     refresh_token: str
     expires_in: int
-    token_type: str = "Bearer"
+    token_type: str = "Bearer"  # noqa: S105  (it is no secret)
 
 
 @contextmanager

@@ -42,12 +42,13 @@ def plan(execution: Execution, action: Action) -> Execution | None:
         how = policy.retry if policy and policy.retry else how
     if execution.status not in how["retry_on"] or execution.retry_number >= how["max_retries"]:
         return None
+    dice = random.uniform(-1, 1)  # noqa: S311  (it spreads, it hides nothing)
     return again(
         execution,
         status=Status.SCHEDULED,
         original_id=execution.original_id or execution.pk,
         retry_number=execution.retry_number + 1,
-        run_after=timezone.now() + timedelta(seconds=pause(how, execution.retry_number, dice=random.uniform(-1, 1))),
+        run_after=timezone.now() + timedelta(seconds=pause(how, execution.retry_number, dice=dice)),
     )
 
 

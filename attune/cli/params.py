@@ -69,7 +69,7 @@ def document(path: str, what: str) -> Any:
     except ValueError:
         pass
     try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except yaml.YAMLError as error:
         raise Misused(f"{what} {path} can be read neither as YAML nor as JSON: {error}") from None
 

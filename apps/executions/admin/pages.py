@@ -9,7 +9,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from apps.access import reach
 from apps.access.admin_base import (
@@ -278,7 +278,7 @@ def origin_of(execution: Execution) -> SafeString | str:
         )
     if execution.requested_by:
         return format_html("{}", execution.requested_by.get_username())
-    return mark_safe(DASH)
+    return DASH
 
 
 def _stream(execution: Execution, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from apps.access.admin_base import AttuneAdmin, command, principal, reachable
 from apps.access.admin_show import DASH, badge, moment
@@ -86,5 +86,5 @@ class WorkerAdmin(AttuneAdmin):
 
 def labels_of(worker: Worker) -> SafeString:
     if not worker.labels:
-        return mark_safe(DASH)
+        return DASH
     return format_html_join(" ", '<span class="at-badge at-mute">{}={}</span>', sorted(worker.labels.items()))

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.access.admin_base import AttuneAdmin, LatestPaginator, page_url
@@ -62,7 +62,7 @@ class EnforcementAdmin(AttuneAdmin):
     def became(self, enforcement: Enforcement) -> SafeString:
         run = enforcement.execution
         if run is None:
-            return mark_safe(DASH)
+            return DASH
         return format_html("{} {}", ref(page_url("executions.execution", run.pk), run.pk), badge(run.status))
 
     @admin.display(description="Why")

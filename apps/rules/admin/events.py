@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import Exists, OuterRef, Prefetch
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from unfold.contrib.filters.admin import DropdownFilter
 
@@ -114,7 +115,7 @@ class EventAdmin(AttuneAdmin):
         shown = [verdicts.badge_of(word, count) for word, count in counts.items() if count > 0]
         if not shown:
             return mark_safe('<span class="at-quiet">no rule looked at it</span>')
-        return mark_safe(" ".join(shown))  # badges are escaped
+        return format_html_join(" ", "{}", ((badge,) for badge in shown))
 
     @admin.display(description="When")
     def happened(self, event: Event) -> SafeString:

@@ -266,7 +266,7 @@ if __name__ == "__main__":
     del names
     atexit.register(end)
     try:
-        exec(code, end.names)
+        exec(code, end.names)  # noqa: S102
         end.code = 0
     except BaseException as error:
         end.learn(error)
