@@ -1,7 +1,7 @@
-"""From uvicorn's event loop to Django's WSGI handler and back: small requests in one hop each way, the rest by a2wsgi.
+"""From uvicorn's event loop to Django's WSGI handler and back: one hop each way.
 
-A hop between the loop and a thread costs more than most of what a request does in between. So a small body is read
-before the handler is called, and a small answer comes back whole.
+A hop between the loop and a thread costs more than most of what a request does in between. So a body is read before
+the handler is called, and a small answer comes back whole. Only what is larger than any form or JSON goes by a2wsgi.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import io
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import IO, Any
 
 from a2wsgi import WSGIMiddleware
 from a2wsgi.wsgi import build_environ
+
+from attune.bodies import Body, BrokenOff, patiently
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -22,26 +25,50 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 SMALL = 64 * 1024  # bytes of a body, or an answer, that is held whole
+HUGE_THREADS = 3  # those who send more than any form or JSON may have (packs) wait for one another, and hold up nobody
 
 
 class Bridge:
-    """An ASGI application around a WSGI one, which runs in `threads` threads that stay."""
+    """An ASGI application around a WSGI one, which runs in `threads` threads that stay.
+
+    They never wait for a sender: a body of at most `most` bytes is read before one is taken.
+    """
 
     def __init__(self, app: Application, *, threads: int) -> None:
         self.app = app
-        self._large = WSGIMiddleware(app, workers=threads)  # type: ignore[arg-type]
-        self.executor: ThreadPoolExecutor = self._large.executor
+        self.executor = ThreadPoolExecutor(threads, "WSGI")
+        self._huge = WSGIMiddleware(app, workers=HUGE_THREADS)  # type: ignore[arg-type]
+        self.pools = (self.executor, self._huge.executor)
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _length(scope) > SMALL:
-            await self._large(scope, receive, send)  # type: ignore[arg-type]
+    async def __call__(self, scope: Message, receive: Receive, send: Send, *, most: int = 0) -> None:
+        """Answer one request. Raises: TooLarge, Crowded, BrokenOff of `bodies`, before anything was answered."""
+        if scope["type"] != "http":  # it waits for the server's end
+            await self._huge(scope, receive, send)  # type: ignore[arg-type]
             return
-        body, more = bytearray(), True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        environ: Any = build_environ(scope, io.BytesIO(body))  # type: ignore[arg-type]
+        length = _length(scope)
+        if length is not None and length <= SMALL:
+            body, more = bytearray(), True
+            while more:
+                message = await receive()
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+            await self._answer(scope, io.BytesIO(body), send)
+        elif length is None or length <= most:
+            gathered = Body()
+            try:
+                is_whole = await gathered.gather(receive, most)
+                if length is None:
+                    if not is_whole:
+                        raise BrokenOff
+                    scope = _with_length(scope, gathered.size)
+                await self._answer(scope, gathered.file, send)
+            finally:
+                gathered.close()
+        else:
+            await self._huge(scope, partial(patiently, receive), send)  # type: ignore[arg-type]
+
+    async def _answer(self, scope: Message, body: IO[bytes], send: Send) -> None:
+        environ: Any = build_environ(scope, body)  # type: ignore[arg-type]
         loop = asyncio.get_running_loop()
         answer = _Answer(loop, send)
         await loop.run_in_executor(self.executor, answer.make, self.app, environ)
@@ -84,9 +111,20 @@ class _Answer:
         await self._pass_on(more=False)
 
 
-def _length(scope: Message) -> int:
-    """What the request says of its body's length; what cannot be read as a number is left to a2wsgi and Django."""
+def _length(scope: Message) -> int | None:
+    """What the request says of its body's length; None for chunks, of which nobody knows how many will come.
+
+    What cannot be read as a number is left to a2wsgi and Django.
+    """
+    chunked = False
     for name, value in scope["headers"]:
         if name == b"content-length":
-            return int(value) if value.isdigit() else sys.maxsize
-    return 0
+            return int(value) if value.isdigit() and len(value) < 20 else sys.maxsize
+        chunked = chunked or name == b"transfer-encoding"
+    return None if chunked else 0
+
+
+def _with_length(scope: Message, size: int) -> Message:
+    """WSGI takes a body without a length for an empty one: say how long it was."""
+    headers = [(name, value) for name, value in scope["headers"] if name != b"transfer-encoding"]
+    return {**scope, "headers": [*headers, (b"content-length", str(size).encode())]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets as _random
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -41,7 +42,7 @@ ATTUNE_TMP_DIR = ATTUNE_DATA_DIR / "tmp"
 ATTUNE_VERSIONS_DIR = ATTUNE_DATA_DIR / "packs"  # installed versions, each a folder that never changes
 ATTUNE_HOST = env.str("ATTUNE_HOST", "127.0.0.1")
 ATTUNE_PORT = env.int("ATTUNE_PORT", 8000)
-_OPEN_HOSTS = ("0.0.0.0", "::", "")
+_OPEN_HOSTS = ("0.0.0.0", "::", "")  # noqa: S104  (they are only recognised here)
 ATTUNE_API_URL = env.str(
     "ATTUNE_API_URL", f"http://{'127.0.0.1' if ATTUNE_HOST in _OPEN_HOSTS else ATTUNE_HOST}:{ATTUNE_PORT}"
 ).rstrip("/")
@@ -115,6 +116,11 @@ ATTUNE_PACK_INDICES = env.list("ATTUNE_PACK_INDICES", default=[])  # where packs
 ATTUNE_INDEX_TTL = env.int("ATTUNE_INDEX_TTL", 300)  # seconds until an index is read again
 ATTUNE_LOCAL_REPOSITORIES = env.bool("ATTUNE_LOCAL_REPOSITORIES", not SERVER_MODE)  # may packs come from git+/a/path
 ATTUNE_TRUSTED_PROXIES = env.list("ATTUNE_TRUSTED_PROXIES", default=[])  # networks whose X-Forwarded-For is believed
+for _network in ATTUNE_TRUSTED_PROXIES:
+    try:
+        ip_network(_network, strict=False)
+    except ValueError as _fault:
+        raise ImproperlyConfigured(f"ATTUNE_TRUSTED_PROXIES: {_fault}; write addresses or networks.") from None
 ATTUNE_ADMIN_USER = env.str("ATTUNE_ADMIN_USER", "admin")
 ATTUNE_ADMIN_PASSWORD = env.str("ATTUNE_ADMIN_PASSWORD", "")
 ATTUNE_ACCESS_TOKEN_LIFETIME = env.int("ATTUNE_ACCESS_TOKEN_LIFETIME", 3600)  # seconds

@@ -28,7 +28,7 @@ from apps.sensors.errors import BodyTooLarge, RateExceeded, WebhookDisabled, Web
 from apps.sensors.models import WebhookDelivery
 from apps.sensors.webhooks import Options
 from attune.lib import tallies
-from attune.lib.api import is_cut_off
+from attune.lib.api import declared_length, is_cut_off
 from attune.lib.errors import AttuneError, InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -111,9 +111,10 @@ def _admit(request: HttpRequest, key: str, seen: lookup.Seen, knock: Knock) -> H
     check_pressure()
     body = _body(request, options.max_bytes, knock)
     _check_rate(trigger.ref, options.rate_limit)
+    mark = ""
     if options.scheme:
         secret = str(keys.unseal(trigger.webhook_secret)).encode() if trigger.webhook_secret else b""
-        signatures.check(
+        mark = signatures.check(
             options.scheme,
             secret=secret,
             headers=knock.headers,
@@ -124,7 +125,7 @@ def _admit(request: HttpRequest, key: str, seen: lookup.Seen, knock: Knock) -> H
         )
     kind = webhooks.check_kind(request.META.get("CONTENT_TYPE") or "", knock.headers.get("content-encoding", ""))
     payload = webhooks.read_body(body, kind)
-    knock.delivery_id = webhooks.delivery_id(options, knock.headers, payload)
+    knock.delivery_id = webhooks.delivery_id(options, knock.headers, payload, mark)
     emitted = emit_event(
         trigger,
         payload=payload,
@@ -151,9 +152,9 @@ def _admit(request: HttpRequest, key: str, seen: lookup.Seen, knock: Knock) -> H
 
 def _body(request: HttpRequest, most: int, knock: Knock) -> bytes:
     """The raw body, never reading more than one byte too many."""
-    declared = request.META.get("CONTENT_LENGTH") or ""
-    if declared.isascii() and declared.isdigit() and int(declared) > most:
-        knock.size = min(int(declared), 2**31 - 1)
+    declared = declared_length(request.META)
+    if declared > most:
+        knock.size = min(declared, 2**31 - 1)
         raise BodyTooLarge(f"The body has {declared} bytes; this webhook takes {most}.")
     if knock.body is None:
         knock.body = request.read(most + 1)

@@ -36,16 +36,18 @@ def check(
     now: float,
     header: str = "",
     tolerance: float = TOLERANCE,
-) -> None:
+) -> str:
     """Return when the body is signed; `header` is the name configured for `generic`, `now` seconds since the epoch.
 
+    What comes back is the same for the same signed time and body, so that one who heard a delivery cannot send it again
+    while its time is still good; empty where no time is signed, for there two equal bodies may be two deliveries.
     Raises: SignatureRefused saying what is wrong, never what would have been right.
     """
     if not secret:
         raise SignatureRefused("This webhook checks signatures, but has no secret; set one on its trigger.")
     if scheme not in SCHEMES:
         raise SignatureRefused(f"The webhook's scheme {scheme!r} is unknown; choose one of {', '.join(SCHEMES)}.")
-    SCHEMES[scheme](secret, headers, body, now, header, tolerance)
+    return SCHEMES[scheme](secret, headers, body, now, header, tolerance)
 
 
 def signature(secret: bytes, *parts: bytes) -> str:
@@ -56,8 +58,8 @@ def signature(secret: bytes, *parts: bytes) -> str:
     return digest.hexdigest()
 
 
-def _body_alone(default_header: str, *, bare: bool, configurable: bool) -> Callable[..., None]:
-    def checked(secret: bytes, headers: Headers, body: bytes, now: float, header: str, tolerance: float) -> None:
+def _body_alone(default_header: str, *, bare: bool, configurable: bool) -> Callable[..., str]:
+    def checked(secret: bytes, headers: Headers, body: bytes, now: float, header: str, tolerance: float) -> str:
         name = (header if configurable and header else default_header).lower()
         given = _header(headers, name)
         prefix, equals, proof = given.partition("=")
@@ -66,11 +68,12 @@ def _body_alone(default_header: str, *, bare: bool, configurable: bool) -> Calla
         elif prefix.strip().lower() != "sha256":
             raise SignatureRefused(f"The header {name} must be sha256=<hexadecimal>.")
         _compare(signature(secret, body), [proof])
+        return ""
 
     return checked
 
 
-def _stripe(secret: bytes, headers: Headers, body: bytes, now: float, header: str, tolerance: float) -> None:
+def _stripe(secret: bytes, headers: Headers, body: bytes, now: float, header: str, tolerance: float) -> str:
     pairs = [part.strip().partition("=") for part in _header(headers, "stripe-signature").split(",")]
     times = [value for name, _, value in pairs if name == "t"]
     proofs = [value for name, _, value in pairs if name == "v1"]
@@ -78,18 +81,20 @@ def _stripe(secret: bytes, headers: Headers, body: bytes, now: float, header: st
         raise SignatureRefused("The header stripe-signature must be t=<seconds>,v1=<hexadecimal>.")
     _in_time(times[0], now, tolerance)
     _compare(signature(secret, times[0].encode(), b".", body), proofs)
+    return _mark(times[0], body)
 
 
-def _slack(secret: bytes, headers: Headers, body: bytes, now: float, header: str, tolerance: float) -> None:
+def _slack(secret: bytes, headers: Headers, body: bytes, now: float, header: str, tolerance: float) -> str:
     stamp = _header(headers, "x-slack-request-timestamp")
     version, _, proof = _header(headers, "x-slack-signature").partition("=")
     if version != "v0":
         raise SignatureRefused("The header x-slack-signature must be v0=<hexadecimal>.")
     _in_time(stamp, now, tolerance)
     _compare(signature(secret, b"v0:", stamp.encode(), b":", body), [proof])
+    return _mark(stamp, body)
 
 
-SCHEMES: dict[str, Callable[..., None]] = {
+SCHEMES: dict[str, Callable[..., str]] = {
     "generic": _body_alone("X-Hub-Signature-256", bare=True, configurable=True),
     "github": _body_alone("X-Hub-Signature-256", bare=False, configurable=False),
     "stripe": _stripe,
@@ -114,6 +119,10 @@ def _in_time(stamp: str, now: float, tolerance: float) -> None:
         raise SignatureRefused(
             f"The signed timestamp is more than {tolerance:g} seconds away from this server's clock."
         )
+
+
+def _mark(stamp: str, body: bytes) -> str:
+    return "signed:" + hashlib.sha256(stamp.encode() + b"." + body).hexdigest()
 
 
 def _compare(right: str, given: list[str]) -> None:

@@ -36,6 +36,14 @@ KEPT_HEADERS = frozenset(
     }
 )  # fmt: skip
 _LONGEST_KEPT = 500
+# Headers that let somebody in, or prove something; they are kept nowhere as they are, whatever the options say.
+CREDENTIALS = frozenset(
+    {
+        "authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token", "x-gitlab-token",
+        "x-hub-signature", "x-hub-signature-256", "x-webhook-signature", "x-signature", "stripe-signature",
+        "x-slack-signature", "webhook-signature", "x-shopify-hmac-sha256", "x-attune-signature",
+    }
+)  # fmt: skip
 # Where senders put the id that stays the same when they send a delivery again.
 DELIVERY_HEADERS = ("x-github-delivery", "webhook-id", "idempotency-key")
 
@@ -118,8 +126,11 @@ def read_body(body: bytes, kind: str) -> dict[str, Any]:
     return _unwrapped(_object(body))
 
 
-def delivery_id(options: Options, headers: Mapping[str, str], payload: Mapping[str, Any]) -> str:
-    """The sender's own id of this delivery, by which a second one is known; empty when it gives none."""
+def delivery_id(options: Options, headers: Mapping[str, str], payload: Mapping[str, Any], mark: str = "") -> str:
+    """The sender's own id of this delivery, by which a second one is known; empty when it gives none.
+
+    `mark` is what `signatures.check` gave: it stands in where a delivery with a signed time has no id.
+    """
     if options.dedup_header:
         found = headers.get(options.dedup_header, "")
     elif options.scheme == "stripe":
@@ -128,8 +139,9 @@ def delivery_id(options: Options, headers: Mapping[str, str], payload: Mapping[s
         found = _text(payload.get("event_id"))
     else:
         found = next((headers[name] for name in DELIVERY_HEADERS if headers.get(name)), "")
-    found = found.strip()
-    if len(found) > LONGEST_DELIVERY_ID or strictjson.fault_of_text(found):
+    found = found.strip() or mark
+    is_secret = bool(found) and options.dedup_header in CREDENTIALS
+    if is_secret or len(found) > LONGEST_DELIVERY_ID or strictjson.fault_of_text(found):
         return "sha256:" + hashlib.sha256(found.encode("utf-8", "surrogatepass")).hexdigest()
     return found
 

@@ -110,10 +110,15 @@ class Parser(JSONParser):
             raise exceptions.ParseError(f"The request {error}.") from None
 
 
+def declared_length(meta: Mapping[str, Any]) -> int:
+    """What the request says of its body's length; 0 for nothing, and for what is no number."""
+    declared = meta.get("CONTENT_LENGTH") or ""
+    return int(declared[:20]) if declared.isascii() and declared.isdigit() else 0
+
+
 def is_cut_off(body: bytes, meta: Mapping[str, Any]) -> bool:
     """Whether less came than the request's Content-Length says: its sender hung up half-way."""
-    declared = meta.get("CONTENT_LENGTH") or ""
-    return declared.isascii() and declared.isdigit() and len(body) < int(declared)
+    return len(body) < declared_length(meta)
 
 
 # Answers -------------------------------------------------------------------------------------------------------------
@@ -286,6 +291,7 @@ _CODES = {
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
+    408: "broken_off",
     409: "conflict",
     413: "too_large",
     415: "unsupported_media_type",

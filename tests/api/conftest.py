@@ -70,7 +70,7 @@ def _close_pools() -> None:
     from attune import asgi, streams
 
     bridges = (asgi._pages, *asgi._aside.values())
-    for pool in (*(bridge.executor for bridge in bridges), streams._readers):
+    for pool in (*(pool for bridge in bridges for pool in bridge.pools), streams._readers):
         all_here = threading.Barrier(pool._max_workers)
 
         def close(all_here: threading.Barrier = all_here) -> None:
