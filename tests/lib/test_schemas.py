@@ -118,6 +118,10 @@ def test_an_output_may_be_a_list_or_a_text() -> None:
         ({"a": {"type": "string", "pattern": "("}}, ("a", "pattern"), "not a regular expression"),
         ({"a": {"type": "string", "pattern": "(?!x)(a+)+"}}, ("a", "pattern"), "for ever"),
         ({"a": {"type": "string", "pattern": "(?=(a|a)*$)b"}}, ("a", "pattern"), "for ever"),
+        ({"a": {"type": "string", "pattern": "(?=a)a*a*a*a*a*a*b"}}, ("a", "pattern"), "for ever"),
+        ({"a": {"type": "string", "pattern": "(?=a)(a{0,16}){0,16}b"}}, ("a", "pattern"), "for ever"),
+        ({"a": {"type": "string", "pattern": "^(?=a)" + "a?" * 60 + "b"}}, ("a", "pattern"), "for ever"),
+        ({"a": {"type": "string", "pattern": "(a+)+\\1b"}}, ("a", "pattern"), "for ever"),
         ({"a": {"enum": []}}, ("a", "enum"), "at least one"),
         ({"a": {"minimum": "3"}}, ("a", "minimum"), "number"),
         ({"a": {"min_items": True}}, ("a", "min_items"), "whole number"),
@@ -168,6 +172,9 @@ def test_defaults_are_filled_in_at_every_depth_and_shared_with_nobody() -> None:
         ({"d": {"type": "string", "format": "date-time"}}, {"d": "2024-01-20T10:00:00.123456789Z"}, None),
         ({"d": {"type": "string", "format": "date-time"}}, {"d": "2024-01-20T10:00:00+02:00"}, None),
         ({"a": {"type": "string", "pattern": "^(?!-)[a-z]+$"}}, {"a": "abc"}, None),
+        ({"a": {"type": "string", "pattern": "^(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9]).{8,}$"}}, {"a": "Abcdefg1"}, None),
+        ({"a": {"type": "string", "pattern": "^(?!x).*foo.*bar.*baz$"}}, {"a": "foo bar baz"}, None),
+        ({"a": {"type": "string", "pattern": "^(?:(?!ab).)*$"}}, {"a": "acb"}, None),
     ],
 )
 def test_a_value_that_meets_its_schema(written: Any, given: Any, wanted: Any) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import re2
 
 MAX_PATTERN = 4096
+MAX_CLASSES = 100  # [a-z] and their like: a thousand, each of all letters, take seconds to compile
 
 # Python warns of [[ in a pattern, as it may mean something one day; whoever wrote the rule would never see it.
 warnings.filterwarnings("ignore", "Possible (nested set|set )", FutureWarning, __name__)
@@ -53,6 +54,8 @@ def compiled(pattern: str, *, dot_all: bool = False, ignore_case: bool = False, 
     """
     if len(pattern) > MAX_PATTERN:
         raise RegexError(f"the pattern is longer than {MAX_PATTERN} characters; make it shorter")
+    if pattern.count("[") > MAX_CLASSES:
+        raise RegexError(f"the pattern has more than {MAX_CLASSES} classes in brackets; make it simpler")
     options = re2.Options()
     options.log_errors, options.never_capture = False, not groups
     options.dot_nl, options.case_sensitive = dot_all, not ignore_case

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2.filters import FILTERS as JINJA_FILTERS
 
 from apps.rules.matching import regexes
-from apps.rules.rendering.metering import MAX_VALUE, LimitError, check_joining, check_replacement, weighed
+from apps.rules.rendering.metering import MAX_VALUE, METER, LimitError, check_joining, check_replacement, weighed
 from apps.rules.rendering.sandbox import member
 from apps.rules.rendering.values import plain
 
@@ -78,8 +78,9 @@ def _regex_search(value: Any, pattern: str, ignorecase: bool = False) -> bool:
 
 
 def _regex_replace(value: Any, pattern: str, replacement: str = "", ignorecase: bool = False) -> str:
-    text, parts, size, position = _string(value), [], 0, 0
+    text, parts, size, position, meter = _string(value), [], 0, 0, METER.get()
     for match in regexes.compiled(pattern, ignore_case=ignorecase, groups=True).finditer(text):
+        meter.spend(1)
         part = text[position : match.start()] + match.expand(replacement)
         size, position = size + len(part), match.end()
         parts.append(part)

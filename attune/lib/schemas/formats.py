@@ -17,6 +17,7 @@ from jsonschema import FormatChecker
 _QUIET = re2.Options()
 _QUIET.log_errors = False
 _LONGEST = 256  # characters that a pattern outside google-re2's language is tried on
+_MOST_WAYS = 20_000_000  # in which it may be tried: a part of a second
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?\Z")
 
 FORMATS = FormatChecker(formats=())
@@ -26,11 +27,12 @@ IN_WORDS = {  # where the format's own name says too little
 }
 
 
+@lru_cache(maxsize=1024)
 def pattern_fault(pattern: str) -> str:
     """What is wrong with a pattern, and the remedy; empty where it can be used.
 
     google-re2 searches in linear time. What it cannot read (look-around, back-references) is left to `re` on short
-    texts, unless repetitions stand inside one another: those take time exponential in the text.
+    texts, unless repetitions multiply: there is no end to the ways in which those can be tried.
     """
     if _linear(pattern) is not None:
         return ""
@@ -38,9 +40,10 @@ def pattern_fault(pattern: str) -> str:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         return f"{pattern!r} is not a regular expression: {error}"
-    if _repeats_within_repeats(re._parser.parse(pattern)):  # type: ignore[attr-defined]
+    if _may_take_for_ever(pattern):
         return (
-            f"{pattern!r} could take for ever: a repetition inside another, with look-around; write it without either"
+            f"{pattern!r} could take for ever: many repetitions, or one inside another, with look-around or "
+            "back-references; write it without either"
         )
     return ""
 
@@ -64,23 +67,43 @@ def _linear(pattern: str) -> Any:
         return None
 
 
-def _repeats_within_repeats(parsed: Any, inside: bool = False) -> bool:
-    """Whether an open-ended repetition holds another one or a choice, in the tree of Python's own parser."""
+def _ways(parsed: Any) -> tuple[int, int]:
+    """In how many ways, at most, a tree of Python's own parser fits the longest text, and what each costs besides.
+
+    That is look-around: tried wherever it stands, but not gone back into, so that several add up.
+    """
+    ways, besides = 1, 0
     for operator, argument in parsed:
-        name = str(operator)
+        name, inner = str(operator), (1, 0)
         if name == "BRANCH":
-            if inside or any(_repeats_within_repeats(branch, inside) for branch in argument[1]):
-                return True
-        elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
-            open_ended = argument[1] > 16
-            if (inside and open_ended) or _repeats_within_repeats(argument[2], inside or open_ended):
-                return True
-        elif name == "SUBPATTERN":
-            if _repeats_within_repeats(argument[-1], inside):
-                return True
-        elif name in ("ASSERT", "ASSERT_NOT") and _repeats_within_repeats(argument[1], inside):
-            return True
-    return False
+            inner = _added(argument[1])
+        elif name == "GROUPREF_EXISTS":
+            inner = _added([branch for branch in argument[1:] if branch])
+        elif name in ("SUBPATTERN", "ATOMIC_GROUP"):
+            inner = _ways(argument[-1] if name == "SUBPATTERN" else argument)
+        elif name.endswith("_REPEAT"):
+            least, most = (min(int(bound), _LONGEST) for bound in argument[:2])
+            one, cost = _ways(argument[2])
+            inner = (most - least + 1) * one**most, cost
+        elif name in ("ASSERT", "ASSERT_NOT"):
+            inner = 1, _tried(*_ways(argument[1]))
+        ways, besides = min(ways * inner[0], _MOST_WAYS + 1), min(besides + inner[1], _MOST_WAYS + 1)
+    return ways, besides
+
+
+def _added(branches: Any) -> tuple[int, int]:
+    ways = [_ways(branch) for branch in branches]
+    return sum(one for one, _ in ways), sum(cost for _, cost in ways)
+
+
+def _tried(ways: int, besides: int) -> int:
+    return ways * max(1, besides)
+
+
+def _may_take_for_ever(pattern: str) -> bool:
+    parsed = re._parser.parse(pattern)  # type: ignore[attr-defined]
+    begins = bool(parsed) and str(parsed[0][1]) in ("AT_BEGINNING", "AT_BEGINNING_STRING")
+    return _tried(*_ways(parsed)) * (1 if begins else _LONGEST) > _MOST_WAYS
 
 
 @FORMATS.checks("date-time", raises=ValueError)
