@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.views import defaults
+from django.views.decorators.http import require_safe
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView
@@ -55,6 +56,7 @@ class Document(SpectacularAPIView):
     renderer_classes = [OpenApiJsonRenderer]
 
 
+@require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """The document for people: a page of ours that reads it, without anything from elsewhere."""
     return render(request, "attune/docs.html")

@@ -144,6 +144,18 @@ def _lane_of(message: Message | MessageProxy) -> str:
     return message.options.get("lane") or message.queue_name
 
 
+def _read(data: bytes, actors: Mapping[str, Any]) -> Message | None:
+    """The message, if it is for an actor that there is: whoever can write to Redis can write anything."""
+    try:
+        message = Message.decode(data)
+    except (DecodeError, TypeError, AttributeError, ValueError, RecursionError):
+        return None
+    shape = (message.actor_name, message.args, message.kwargs, message.options, message.message_id)
+    if not all(map(isinstance, shape, (str, list | tuple, dict, dict, str))) or message.actor_name not in actors:
+        return None
+    return message
+
+
 def _meant_for(queue_name: str, message: Message) -> MessageProxy:
     """The message for the threads of that queue, which know their consumer by it."""
     return MessageProxy(message if message.queue_name == queue_name else message.copy(queue_name=queue_name))
@@ -212,13 +224,13 @@ class HintConsumer(Consumer):
         if not self.popped or not self.reserve(self.prefetch):
             return None
         data = self.popped.pop(0).data
-        try:
-            return _meant_for(self.queue_name, Message.decode(data))
-        except (DecodeError, TypeError, AttributeError):
+        message = _read(data, self.broker.actors)
+        if message is None:
             logger.error("A message for %s is none of ours and was dropped (%d bytes).", self.queue_name, len(data))
             with self.lock:
                 self.at_work -= 1
             return None
+        return _meant_for(self.queue_name, message)
 
     def _pop(self, most: int) -> list[Hint]:
         """About `most` messages that wait; if none does, the next one to come within the time-out.

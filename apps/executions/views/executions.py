@@ -100,6 +100,8 @@ class ExecutionsByEnforcement(APIView):
 
     @describe_list("list_executions_by_enforcement", "List an enforcement's executions", answers=ExecutionSummary)
     def get(self, request: Request, enforcement_id: int) -> Response:
+        if enforcement_id >= 2**63:  # further than a database counts
+            raise Http404(f"There is no enforcement {enforcement_id}.")
         return _listed(request, enforcement=enforcement_id)
 
 
