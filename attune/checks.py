@@ -1,11 +1,13 @@
-"""What `manage.py check` says about Attune itself."""
+"""What `manage.py check` says about Attune itself; with `--deploy` also about settings that open a door."""
 
 from __future__ import annotations
 
 import shutil
+from ipaddress import ip_network
 from typing import Any
 
-from django.core.checks import CheckMessage, Warning, register
+from django.conf import settings
+from django.core.checks import CheckMessage, Tags, Warning, register
 
 TOOLS = {"bash": "bash", "jq": "jq", "curl": "curl"}
 
@@ -24,3 +26,42 @@ def tools_are_there(**_: Any) -> list[CheckMessage]:
             id="attune.W001",
         )
     ]
+
+
+@register(Tags.security, deploy=True)
+def nobody_is_believed_blindly(**_: Any) -> list[CheckMessage]:
+    """Settings that are valid, and that let anybody say who they are or which host they asked."""
+    found: list[CheckMessage] = []
+    if any(ip_network(each, strict=False).prefixlen == 0 for each in settings.ATTUNE_TRUSTED_PROXIES):
+        found.append(
+            Warning(
+                "ATTUNE_TRUSTED_PROXIES holds every address: anybody can say where a request comes from.",
+                hint="Name the addresses of your proxies.",
+                id="attune.W002",
+            )
+        )
+    if "*" in settings.ALLOWED_HOSTS:
+        found.append(
+            Warning(
+                "ALLOWED_HOSTS is *: links in answers lead to whatever host a request names.",
+                hint="Name the hosts by which people reach this server.",
+                id="attune.W003",
+            )
+        )
+    if settings.SECRET_KEY == settings.ATTUNE_ENCRYPTION_KEY:
+        found.append(
+            Warning(
+                "SECRET_KEY and ATTUNE_ENCRYPTION_KEY are the same: who learns one signs tokens and opens keys.",
+                hint="Give each its own.",
+                id="attune.W004",
+            )
+        )
+    if any(len(former) < 32 for former in settings.SECRET_KEY_FALLBACKS):
+        found.append(
+            Warning(
+                "SECRET_KEY_FALLBACKS holds a key of less than 32 characters; it signs tokens as the present one does.",
+                hint="Take it away.",
+                id="attune.W005",
+            )
+        )
+    return found
