@@ -248,7 +248,7 @@ ENDLESS = [
     "{{ payload.text | regex_search('(a+)+' * 2000) }}",
     "{{ payload.text | regex_search('(' * 2000 + ')' * 2000) }}",
     "{{ payload.text | regex_search('((a{1,100}){1,100}){1,100}') }}",
-    "{{ payload.text | regex_search('(?i)' + '[a-\uffff]' * 900) }}",
+    "{{ payload.text | regex_search('(?i)' + '[a-\uffff]' * 800) }}",
     "{{ payload.text | regex_search('a' * 700000) }}",
     "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
     "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",
@@ -394,7 +394,7 @@ def test_no_pattern_takes_longer_than_the_text_is_long(pattern: str) -> None:
     ids=lambda criteria: ascii(criteria)[:50],
 )
 def test_hostile_criteria_are_answered_soon(criteria: Any) -> None:
-    payload = {"text": "a" * 100_000 + "!", "pattern": "(?i)" + "[a-\uffff]" * 900}
+    payload = {"text": "a" * 100_000 + "!", "pattern": "(?i)" + "[a-\uffff]" * 800}
     before = time.thread_time()
     evaluate(criteria, build_context(payload=payload))
     check(criteria)
