@@ -150,14 +150,6 @@ class AttuneAdmin(ModelAdmin):
             rows = rows.defer(*self.deferred)
         return rows
 
-    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        """Of the model's own columns only those that a filter shows: `…__startswith` tells what one may not see."""
-        column = lookup.partition("__")[0]
-        if not any(column in (field.name, field.attname) for field in self.model._meta.fields):
-            return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
-        shown = [each[0] if isinstance(each, tuple) else each for each in self.list_filter]
-        return column in [each if isinstance(each, str) else getattr(each, "parameter_name", "") for each in shown]
-
     def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
         """With `searched` its columns, so that Django shows the field."""
         return [name for names in self.searched.values() for name in names] or super().get_search_fields(request)
