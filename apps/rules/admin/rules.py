@@ -96,6 +96,8 @@ class RuleAdmin(AttuneAdmin):
     def state(self, rule: Rule) -> SafeString:
         if rule.enabled and not rule.pack.enabled:
             return badge("off", "pack off")
+        if rule.enabled and rule.barred:
+            return badge("error", "barred")
         return enabled_badge(rule.enabled)
 
     @admin.display(description="When", ordering="trigger_ref")
