@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from ipaddress import ip_network
 from typing import Any
@@ -62,6 +63,31 @@ def nobody_is_believed_blindly(**_: Any) -> list[CheckMessage]:
                 "SECRET_KEY_FALLBACKS holds a key of less than 32 characters; it signs tokens as the present one does.",
                 hint="Take it away.",
                 id="attune.W005",
+            )
+        )
+    return found
+
+
+@register("attune")
+def actions_are_kept_apart(**_: Any) -> list[CheckMessage]:
+    """What stands between the code of packs and the rest of this machine."""
+    from apps.executions.isolation import sandboxes  # the broker must be there before the rooms
+
+    found: list[CheckMessage] = []
+    if settings.SERVER_MODE and os.geteuid() == 0 and not settings.ATTUNE_ACCOUNT:
+        found.append(
+            Warning(
+                "Attune runs as root, and so do the actions and sensors of all packs.",
+                hint="Set ATTUNE_RUN_AS to a user made for them (useradd --system attune-run), or start Attune as one.",
+                id="attune.W006",
+            )
+        )
+    if settings.ATTUNE_SANDBOX != "none" and (problem := sandboxes.offer().problem):
+        found.append(
+            Warning(
+                f"Actions run without a sandbox: {problem}.",
+                hint="See docs/isolation.md. ATTUNE_SANDBOX=none says that this is meant; =bwrap refuses such runs.",
+                id="attune.W007",
             )
         )
     return found

@@ -12,6 +12,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from attune.lib import labels
+from attune.lib.confining import account
 from attune.lib.processes import open_private
 from attune.unfold import UNFOLD  # noqa: F401  (the admin reads it)
 
@@ -97,6 +98,32 @@ ATTUNE_PYTHON_RUNNER = env.str("ATTUNE_PYTHON_RUNNER", "cold")  # or warm: how P
 if ATTUNE_PYTHON_RUNNER not in ("warm", "cold"):
     raise ImproperlyConfigured(f"ATTUNE_PYTHON_RUNNER is {ATTUNE_PYTHON_RUNNER!r}; set it to 'warm' or 'cold'.")
 ATTUNE_PYTHON_IDLE = env.float("ATTUNE_PYTHON_IDLE", 300.0)  # seconds until a warm Python that nobody needs is ended
+# What each process of a pack's program may use at most, 0: as much as there is. An action may ask for less.
+ATTUNE_LIMITS = {
+    "cpu_seconds": env.int("ATTUNE_LIMIT_CPU_SECONDS", 0),
+    "memory_mb": env.int("ATTUNE_LIMIT_MEMORY_MB", 4096),
+    "open_files": env.int("ATTUNE_LIMIT_OPEN_FILES", 4096),
+    "processes": env.int("ATTUNE_LIMIT_PROCESSES", 0),
+    "file_size_mb": env.int("ATTUNE_LIMIT_FILE_SIZE_MB", 10_240),
+}
+for _name, _limit in ATTUNE_LIMITS.items():
+    if not 0 <= _limit < 2**21:
+        raise ImproperlyConfigured(
+            f"ATTUNE_LIMIT_{_name.upper()} is {_limit}; give a number from 1, or 0 for no limit."
+        )
+ATTUNE_SANDBOX = env.str("ATTUNE_SANDBOX", "auto")  # where it works; bwrap: always; none: only actions that ask for it
+if ATTUNE_SANDBOX not in ("auto", "bwrap", "none"):
+    raise ImproperlyConfigured(f"ATTUNE_SANDBOX is {ATTUNE_SANDBOX!r}; set it to 'auto', 'bwrap' or 'none'.")
+ATTUNE_SANDBOX_READ = env.list("ATTUNE_SANDBOX_READ", default=[])  # what sandboxed actions may read beside their own
+ATTUNE_SANDBOX_WRITE = env.list("ATTUNE_SANDBOX_WRITE", default=[])  # and write
+for _given in (*ATTUNE_SANDBOX_READ, *ATTUNE_SANDBOX_WRITE):
+    if not Path(_given).is_absolute():
+        raise ImproperlyConfigured(f"ATTUNE_SANDBOX_READ or _WRITE names {_given!r}; give absolute paths.")
+ATTUNE_NO_NEW_PRIVILEGES = env.bool("ATTUNE_NO_NEW_PRIVILEGES", True)  # sudo and the like do nothing for actions
+try:
+    ATTUNE_ACCOUNT = account.find(env.str("ATTUNE_RUN_AS", ""))  # the user that actions and sensors run as
+except ValueError as _fault:
+    raise ImproperlyConfigured(f"ATTUNE_RUN_AS: {_fault}.") from None
 ATTUNE_SDK_COMPATIBILITY = env.bool(
     "ATTUNE_SDK_COMPATIBILITY", True
 )  # packs may call attune-sdk as older releases were

@@ -152,6 +152,7 @@ def installation(mode: str) -> Iterator[Installation]:
             "ATTUNE_API_URL": f"http://127.0.0.1:{port}",
             "ATTUNE_ADMIN_PASSWORD": PASSWORD,
             "ATTUNE_LOG_LEVEL": "WARNING",
+            "ATTUNE_SANDBOX": os.environ.get("ATTUNE_SANDBOX", "none"),
         }
         if mode == "embedded":
             yield _prepared(Installation(mode, folder, env, str(folder / "attune.sqlite3")))

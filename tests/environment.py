@@ -14,6 +14,7 @@ os.environ.setdefault("ATTUNE_ADMIN_PASSWORD", "")
 os.environ["ATTUNE_BROKER_NAMESPACE"] = f"attune-test-{uuid.uuid4().hex[:8]}"
 os.environ["ATTUNE_LOG_LEVEL"] = os.environ.get("ATTUNE_LOG_LEVEL", "WARNING")
 os.environ["ATTUNE_KILL_GRACE"] = "1.5"
+os.environ.setdefault("ATTUNE_SANDBOX", "none")  # actions of tests leave traces; what is about sandboxes asks for one
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 if os.environ.get("ATTUNE_MODE") == "server":
     os.environ.setdefault("DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")

@@ -73,3 +73,9 @@ class PolicyRefTaken(Conflict):
     """Another policy has this ref."""
 
     code = "ref_taken"
+
+
+class IsolationUnavailable(Conflict):
+    """What keeps an action from the rest of the machine is asked for, and cannot be had here."""
+
+    code = "isolation_unavailable"

@@ -36,6 +36,7 @@ class Worker(Timestamped):
     threads = models.PositiveIntegerField(default=1)
     labels = models.JSONField(default=dict, blank=True)  # {"zone": "dmz"}: what an action's worker_selector asks for
     runtimes = models.JSONField(default=list, blank=True)  # found on its host: [{"name": "shell", "versions": ["5.2"]}]
+    isolation = models.CharField(max_length=400, blank=True)  # what keeps its actions from its host, in words
     heartbeat_at = models.DateTimeField(db_index=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
     draining_since = models.DateTimeField(null=True, blank=True)  # it takes no new executions

@@ -17,7 +17,7 @@ from typing import Any
 from django import db
 from django.conf import settings
 
-from apps.executions import lifecycle, losses, retries, tokens, workers
+from apps.executions import isolation, lifecycle, losses, retries, tokens, workers
 from apps.executions.child import Ended, Lost, watch
 from apps.executions.delivery import Delivery, deliver
 from apps.executions.environment import refused
@@ -28,6 +28,7 @@ from apps.executions.secrets import open_parameters
 from apps.packs import runtimes
 from apps.packs.models import Action
 from attune.lib import crash, processes
+from attune.lib.confining import here
 from attune.lib.errors import AttuneError
 from attune.lib.launcher import clock
 from attune.lib.loglines import about
@@ -119,19 +120,22 @@ def _attempt(
     folder = settings.ATTUNE_TMP_DIR / f"execution-{execution.pk}-{execution.attempt}"
     folder.mkdir(mode=0o700, parents=True)
     try:
+        here.hand_over(folder)
         env = _environment(execution, action, given, command.env, cwd=command.cwd, folder=folder, token=token)
         with contextlib.nullcontext() if given.stdin is None else processes.document(given.stdin) as stdin:
             crash.point("before-spawn")
+            confined = isolation.confine(action, command, folder=folder)
             program = launcher.start(
                 f"{execution.pk}-{execution.attempt}",
-                command.argv,
+                confined.argv,
                 cwd=command.cwd,
                 env=env,
                 stdin=stdin,
                 marker=f"TMPDIR={folder}",
                 since=since,
                 keep={"execution": execution.pk, "attempt": execution.attempt},
-                warm=_warm(execution, command),
+                warm=_warm(execution, command, confined),
+                sandboxed=confined.is_sandboxed,
             )
         held.callback(program.forget)
         crash.point("after-spawn")
@@ -160,7 +164,7 @@ def _stay(program: Program, execution: Execution, action: Action, outputs: Outpu
     verdict = outputs.judge(end, timeout=timeout)
     if not program.is_ours():
         raise Lost(program)
-    return verdict
+    return isolation.explain(action, verdict)
 
 
 def timeout_of(execution: Execution, action: Action) -> float:
@@ -173,11 +177,21 @@ def timeout_of(execution: Execution, action: Action) -> float:
     return min(default, float(own)) if isinstance(own, int | float) and own > 0 else default
 
 
-def _warm(execution: Execution, command: runtimes.Command) -> dict[str, Any] | None:
+def _warm(execution: Execution, command: runtimes.Command, confined: isolation.Confined) -> dict[str, Any] | None:
     """With what a warm Python for it starts; None if it is started cold, as a variable may ask of any interpreter."""
-    if not command.is_warm or any(refused(name, declared=frozenset()) for name in execution.env_vars):
+    if (
+        not command.is_warm
+        or confined.is_sandboxed
+        or any(refused(name, declared=frozenset()) for name in execution.env_vars)
+    ):
         return None
-    return {"env": {**base_environment(), **command.env}, "idle": settings.ATTUNE_PYTHON_IDLE}
+    return {
+        "before": settings.ATTUNE_ACCOUNT.command if settings.ATTUNE_ACCOUNT else (),
+        "argv": command.argv,
+        "env": {**base_environment(), **command.env},
+        "idle": settings.ATTUNE_PYTHON_IDLE,
+        "limits": confined.bounds,
+    }
 
 
 def _environment(
@@ -219,6 +233,7 @@ def _environment(
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
         with os.fdopen(fd, "wb") as file:
             file.write(given.file)
+        here.hand_over(path)
         env["ATTUNE_PARAMETER_FILE"] = str(path)
     return env
 

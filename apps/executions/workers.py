@@ -16,13 +16,14 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from apps.executions import backlog, lanes, spool
+from apps.executions import backlog, isolation, lanes, spool
 from apps.executions.models import Worker
 from apps.packs import runtimes
 from apps.packs.models import Action
 from attune.lib import labels
 from attune.lib.launcher import clock
 from attune.lib.programs import launcher
+from attune.lib.surroundings import base_environment
 
 GRACE = 2.0  # seconds after the lease until a worker counts as dead: its launcher has ended its programs by then
 _REFUSES_ALL = ("connection refused", "starting up", "shutting down", "in recovery mode", "administrator command")
@@ -51,8 +52,9 @@ def current_name() -> str:
 
 
 def sign_on(*, threads: int) -> str:
-    """Enter this process in the list of workers."""
+    """Enter this process in the list of workers. Raises AccountShutOut if its actions could not run."""
     name = current_name()
+    base_environment()
     Worker.objects.update_or_create(
         name=name,
         defaults={
@@ -62,6 +64,7 @@ def sign_on(*, threads: int) -> str:
             "threads": threads,
             "labels": settings.ATTUNE_WORKER_LABELS,
             "runtimes": _runtimes(),
+            "isolation": isolation.in_words()[:400],
             "heartbeat_at": Now(),
             "stopped_at": None,
         },

@@ -8,10 +8,11 @@ from typing import Any
 
 from apps.packs import versions
 from apps.packs.documents import Document, Spec
-from apps.packs.manifests import schema, start_of, stays_inside
-from apps.packs.models import Action, Trigger
+from apps.packs.manifests import sandbox_of, schema, start_of, stays_inside
+from apps.packs.models import Action, Sandbox, Trigger
 from apps.packs.runtimes import ref_of
 from attune.lib import labels, schemas
+from attune.lib.confining import limits
 from attune.lib.refs import ADHOC_TRIGGER_REF
 
 RUNNER_ALIASES = {"sh": "shell", "bash": "shell", "python3": "python", "node": "nodejs", "javascript": "nodejs"}
@@ -73,6 +74,9 @@ def read_action(document: Document, pack_ref: str) -> Spec | None:
         "env_vars": _env_vars(document),
         "permission_set_refs": _permission_sets(document),
         "worker_selector": _worker_selector(document),
+        "limits": _limits(document),
+        "sandbox": sandbox_of(document),
+        "network": _network(document),
         "examples": document.sequence("examples"),
         "workflow_file": workflow,
     }
@@ -179,6 +183,22 @@ def _worker_selector(document: Document) -> dict[str, str]:
         document.fault(f"`{name}`: {fault}", name)
         return {}
     return given
+
+
+def _limits(document: Document) -> dict[str, int]:
+    """How much of the machine it may use; what is null is left to the installation."""
+    given = {name: value for name, value in document.mapping("limits").items() if value is not None}
+    faults = limits.fault_of(given)
+    for name, fault in faults.items():
+        document.fault(fault, "limits", name)
+    return {} if faults else given
+
+
+def _network(document: Document) -> bool:
+    allowed = document.flag("network") is not False
+    if not allowed and document.raw("sandbox")[1] == Sandbox.NONE:
+        document.fault("only a sandbox can keep it from the network; leave out `sandbox: none`", "network")
+    return allowed
 
 
 def _permission_sets(document: Document) -> list[str]:

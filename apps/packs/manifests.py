@@ -7,7 +7,7 @@ from typing import Any
 
 from apps.packs import versions
 from apps.packs.documents import Document, Spec
-from apps.packs.models import Start
+from apps.packs.models import Sandbox, Start
 from attune.lib import schemas
 from attune.lib.refs import PACK_REF, title_of
 
@@ -42,6 +42,7 @@ def read(document: Document, config_schema: Document | None = None) -> Spec | No
         "dependencies": _dependencies(document),
         "testing": _testing(document),
         "runner": start_of(document),
+        "sandbox": sandbox_of(document),
     }
     enabled = document.flag("enabled")
     document.warn_of_unknown()
@@ -60,6 +61,17 @@ def start_of(document: Document) -> str:
     """`runner`: how Python scripts are started; empty where the file leaves it open."""
     given = document.raw("runner")[1]
     return "" if given is None else document.choice("runner", among=Start.values, default="")
+
+
+def sandbox_of(document: Document) -> str:
+    """`sandbox`: what keeps its programs from the rest of the machine; empty where the file leaves it open."""
+    given = document.raw("sandbox")[1]
+    if given is None:
+        return ""
+    chosen = document.choice("sandbox", among=Sandbox.values, default="")
+    if chosen == Sandbox.NONE:
+        document.warn("it asks to run outside the sandbox; ATTUNE_SANDBOX=bwrap overrules that", "sandbox")
+    return chosen
 
 
 def misfits(conf_schema: dict[str, Any], config: dict[str, Any]) -> list[str]:

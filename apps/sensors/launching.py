@@ -15,6 +15,7 @@ from apps.sensors.desired import Plan, last_events
 from apps.sensors.sensorlog import SensorLog
 from apps.sensors.tokens import token_for
 from attune.lib import processes
+from attune.lib.confining import here
 from attune.lib.surroundings import base_environment
 
 
@@ -29,12 +30,14 @@ def start(plan: Plan, *, generation: int, selector: BaseSelector) -> Child:
     env = environment(plan, token=token, told=told)
     log = SensorLog(sensor.ref, secrets=[token, *plan.secrets])
     process = processes.start(
-        program.argv,
+        here.confined(program.argv),
         cwd=program.cwd,
         env=env,
         stdin=subprocess.PIPE if sensor.takes_control_lines else subprocess.DEVNULL,
         marker=marker_of(token),
     )
+    for pipe in filter(None, (process.stdout, process.stderr)):
+        here.hand_over(pipe.fileno())  # else it could not open /dev/stderr
     child = Child(process, selector=selector, log=log, token=token, grace=settings.ATTUNE_KILL_GRACE)
     try:
         log.note(f"Started as process {process.pid}, generation {generation}, for {len(plan.rules)} rules.")
@@ -53,6 +56,7 @@ def environment(plan: Plan, *, token: str, told: str) -> dict[str, str]:
     temporary = settings.ATTUNE_TMP_DIR / "sensors" / sensor.ref
     for folder in (state, temporary, settings.ATTUNE_ARTIFACTS_DIR):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        here.hand_over(folder)
     return {
         **base_environment(),
         **dict(program.runtime_env),

@@ -1,12 +1,15 @@
 """The launcher's own program: it starts a worker's programs, is their parent, and outlives the worker.
 
-Run alone with the bare interpreter and few imports, since one stands beside every worker. Its stdin is a socket:
-messages are a header (length of the text, number of file descriptors), a JSON object, and the descriptors.
+Run alone with the bare interpreter and few imports, since one stands beside every worker. Its arguments are the spool
+folder and what it does to itself first (`confining/oneself.py`). Its stdin is a socket: messages are a header (length
+of the text, number of file descriptors), a JSON object, and the descriptors.
 
     {"do": "lease", "seconds": 15.0}      the worker is known to be alive for so long; null: for ever
     {"do": "start", "run": "12-1", "since": 8.5, "argv", "cwd", "env", "keep": {...}}   with stdin, stdout, stderr for
                                           the program, the reading ends of both outputs, and a pipe for what we tell
-                                          ("warm": {"env", "idle"}: better forked from a warm Python, see `warm/`)
+                                          ("warm": {"before", "argv", "env", "idle", "limits"}: better forked from a
+                                          warm Python, see `warm/`)
+                                          ("sandboxed": true: the program is a sandbox, what counts is inside)
     {"do": "signal", "run": "12-1", "number": 15}
     {"do": "done", "run": "12-1"}         the end is written down, the run may be forgotten
     {"do": "guard", "pid": 17, "marker": "…"}   a group that the worker started itself: killed when the worker is gone
@@ -39,6 +42,7 @@ CHUNK = 64 * 1024
 LAST_READS = 64  # of each output after the end: others may still write into it
 SIGNALS = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
 MOST_KEPT = 10 * 1024 * 1024  # bytes of each output
+HERE = os.path.dirname(os.path.abspath(__file__))
 CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
@@ -72,7 +76,15 @@ class Run:
             self.waiting.append(number)
         elif self.code is None:
             with contextlib.suppress(OSError):
-                os.killpg(self.pid, number)
+                os.killpg(self.group_for(number), number)
+
+    def group_for(self, number):
+        """The group that a signal is for. A sandbox dies of what it is sent, and takes at once what is inside with it:
+        so what the program may want to obey is sent to the group that it leads inside."""
+        if self.message.get("sandboxed") and number != signal.SIGKILL and (inside := child_of(self.pid)):
+            with contextlib.suppress(OSError):
+                return os.getpgid(inside)
+        return self.pid
 
     def let_go(self):
         """The program has its descriptors, or never will; what was signalled meanwhile reaches it now."""
@@ -194,7 +206,7 @@ class Launcher:
 
     def warm(self):
         if self.zygotes is None:
-            sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "warm"))
+            sys.path.append(os.path.join(HERE, "warm"))
             from zygotes import Zygotes
 
             self.zygotes = Zygotes(self)
@@ -375,10 +387,21 @@ def find(program, env):
     raise FileNotFoundError(errno.ENOENT, "not found", program)
 
 
+def child_of(pid):
+    """The one child of a process, 0 if it has none (Linux)."""
+    for entry in os.scandir("/proc"):
+        with contextlib.suppress(OSError, IndexError):
+            if entry.name.isdigit():
+                with open(f"/proc/{entry.name}/stat") as file:
+                    if int(file.read().rpartition(")")[2].split()[1]) == pid:
+                        return int(entry.name)
+    return 0
+
+
 def kill_marked(markers):
     """Kill whoever left its group but still carries one of the markers, `NAME=value`, in its environment (Linux)."""
     needles = [b"\0" + marker.encode() + b"\0" for marker in markers if "=" in marker]
-    if not needles or not os.access("/proc/self/environ", os.R_OK):
+    if not needles or not os.path.exists("/proc/self/environ"):
         return
     for entry in os.scandir("/proc"):
         try:
@@ -397,4 +420,8 @@ def environment(pid):
 
 
 if __name__ == "__main__":
+    sys.path.append(os.path.join(HERE, "confining"))
+    from oneself import confine
+
+    confine(json.loads(sys.argv[2]))
     Launcher(socket.socket(fileno=0), sys.argv[1]).work()

@@ -20,7 +20,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from attune.lib.confining.account import Account
 from attune.lib.launcher import HEADER, clock
+
+PROGRAM = str(Path(__file__).with_name("launcher.py"))
 
 
 class Program:
@@ -78,6 +81,8 @@ class Launcher:
 
     def __init__(self) -> None:
         self._spool = Path(tempfile.gettempdir()) / f"attune-{os.getpid()}"  # for who starts nothing that is kept
+        self.plan: Mapping[str, Any] = {}  # what it does to itself first; see `confining/oneself.py`
+        self.owner: Account | None = None  # whose the outputs of programs are, if not ours
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._owner = 0
@@ -109,13 +114,16 @@ class Launcher:
         since: float,
         keep: Mapping[str, Any],
         warm: Mapping[str, Any] | None = None,
+        sandboxed: bool = False,
     ) -> Program:
         """Start a program in a session of its own with just this environment.
 
         `marker` is a `NAME=value` that stands in its environment and nobody else's, `keep` what the spool shall say of
         it, `since` when (by `launcher.clock`) it was found to be ours to start. Whether it could be started is told by
-        `Program.listen`. `warm`, if it is a Python script that may be forked from a warm Python: the variables that its
-        interpreter starts with (`env`), and the seconds after which one that nobody needs is ended (`idle`).
+        `Program.listen`. `warm`, if it is a Python script that may be forked from a warm Python: interpreter and
+        script (`argv`, if the command is another), what makes the interpreter another user's (`before`), its variables
+        (`env`), the seconds after which one that nobody needs is ended (`idle`), and the limits that the run has of its
+        own (`limits`). `sandboxed`: the command is a sandbox in which the program runs.
         """
         ours: list[int] = []
         theirs: list[int] = []
@@ -125,6 +133,9 @@ class Launcher:
                 reading, writing = os.pipe()
                 ours.append(reading)
                 theirs.append(writing)
+            if self.owner is not None:
+                for fd in theirs[:2]:
+                    self.owner.take(fd)  # else it could not open /dev/stderr
             given = stdin.fileno() if stdin is not None else nothing
             self.send(
                 {
@@ -136,6 +147,7 @@ class Launcher:
                     "env": dict(env),
                     "keep": {**keep, "marker": marker},
                     **({"warm": dict(warm)} if warm else {}),
+                    **({"sandboxed": True} if sandboxed else {}),
                 },
                 [given, theirs[0], theirs[1], ours[0], ours[1], theirs[2]],  # type: ignore[list-item]
             )
@@ -195,7 +207,7 @@ class Launcher:
         ours, its = socket.socketpair()
         with its:
             subprocess.Popen(
-                [sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py")), str(self._spool)],
+                [sys.executable, "-I", "-S", PROGRAM, str(self._spool), json.dumps(self.plan)],
                 stdin=its.fileno(),
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,

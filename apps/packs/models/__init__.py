@@ -1,6 +1,6 @@
 """The tables of this room: what pack folders define, and how packs come and go."""
 
-from apps.packs.models.definitions import Action, Component, Key, Pack, Runtime, Sensor, Start, Trigger
+from apps.packs.models.definitions import Action, Component, Key, Pack, Runtime, Sandbox, Sensor, Start, Trigger
 from apps.packs.models.installs import Installation, PackIndex, PackTest, PackVersion
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "PackTest",
     "PackVersion",
     "Runtime",
+    "Sandbox",
     "Sensor",
     "Start",
     "Trigger",

@@ -40,6 +40,13 @@ class Start(models.TextChoices):
     COLD = "cold"
 
 
+class Sandbox(models.TextChoices):
+    """What keeps a program from seeing the rest of the machine."""
+
+    BWRAP = "bwrap"
+    NONE = "none"
+
+
 class Pack(Timestamped):
     """A folder of automation, or (ad-hoc) a pack made of data in forms."""
 
@@ -63,6 +70,7 @@ class Pack(Timestamped):
     dependencies = models.JSONField(default=dict, blank=True)  # {"packs": ["ref@range"], "attune_version": …}
     testing = models.JSONField(default=dict, blank=True)
     runner = models.CharField(max_length=10, choices=Start.choices, blank=True)  # empty: as the installation has it
+    sandbox = models.CharField(max_length=10, choices=Sandbox.choices, blank=True)  # of its actions; the same
     path = models.CharField(max_length=1000, blank=True)  # absolute folder it was loaded from; empty if ad-hoc
     digest = models.CharField(max_length=64, blank=True)  # SHA-256 over what was loaded
     # What the operator wants of its environment: {"constraints": ["lib<2"], "packages": ["more==1.0"],
@@ -158,6 +166,11 @@ class Action(Component):
     env_vars = models.JSONField(default=list, blank=True)  # names a caller may set beyond the safe ones
     permission_set_refs = models.JSONField(default=list, blank=True)
     worker_selector = models.JSONField(default=dict, blank=True)  # labels that its worker must have: {"zone": "dmz"}
+    sandbox = models.CharField(max_length=10, choices=Sandbox.choices, blank=True)  # empty: as its pack has it
+    network = models.BooleanField(default=True)  # may it reach anything at all; only a sandbox can forbid that
+    limits = models.JSONField(
+        default=dict, blank=True
+    )  # of its own, stricter than the installation's: {"memory_mb": 64}
     examples = models.JSONField(default=list, blank=True)
     workflow_file = models.CharField(max_length=300, blank=True)
 

@@ -76,6 +76,9 @@ class ActionDetail(ActionSummary):
     runner = serializers.CharField()
     secrets = serializers.ListField(child=serializers.CharField())
     env_vars = serializers.ListField(child=serializers.CharField())
+    sandbox = serializers.CharField(help_text="`bwrap` or `none`; empty: as its pack or the installation has it.")
+    network = serializers.BooleanField()
+    limits = Object(help_text="What it may use of the machine, if less than the installation allows.")
     examples = serializers.JSONField()
     workflow_def = Constant(None)
 

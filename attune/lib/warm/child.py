@@ -16,6 +16,7 @@ def become(message, fds, path, places):
     os.setsid()
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
+    limit(message["limits"])
     os.chdir(message["cwd"])
     env, script = message["env"], message["script"]
     os.environ.clear()
@@ -46,6 +47,16 @@ def become(message, fds, path, places):
     )
     sys.modules["__main__"] = module
     return module.__dict__
+
+
+def limit(bounds):
+    """Take limits of our own; how is not for the script to find loaded."""
+    if bounds:
+        import resource
+
+        for number, soft, hard in bounds:
+            resource.setrlimit(number, (soft, hard))
+        del sys.modules["resource"]
 
 
 def reopened(fd, name, old):

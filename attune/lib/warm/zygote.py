@@ -3,7 +3,8 @@
 Run by the interpreter of a pack's environment with the variables that a cold start there would have. Its stdin is the
 launcher's socket (`zygotes.py`), each message one packet:
 
-    {"do": "start", "run": "12-1", "script", "cwd", "env", "marker"}   with stdin, stdout, stderr
+    {"do": "start", "run": "12-1", "script", "cwd", "env", "marker", "limits": [[number, soft, hard], …]}   with stdin,
+                                                                                                  stdout, stderr
     {"do": "ping"}
 
 It answers `b <run> <process>` when the script begins (the child itself says so, so what was not said has not begun),

@@ -26,14 +26,15 @@ ARGUMENTS, VARIABLES = 512, 8192  # bytes: room in which its children show their
 class Zygote:
     """One of them, and the runs it was given: by name, begun or not."""
 
-    def __init__(self, key, env, idle):
+    def __init__(self, key, env, idle, before):
         self.key, self.idle = key, idle
         self.control, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.setblocking(False)
         with its:
+            argv = [*before, key[0], PROGRAM, " " * ARGUMENTS]
             self.pid = os.posix_spawn(
-                key[0],
-                [key[0], PROGRAM, " " * ARGUMENTS],
+                argv[0],
+                argv,
                 {**env, "ATTUNE_WARM": " " * VARIABLES},
                 file_actions=[(os.POSIX_SPAWN_DUP2, its.fileno(), 0)],
                 setsid=True,
@@ -76,13 +77,14 @@ class Zygotes:
 
     def start(self, run):
         """Give a run to its zygote; False if it must be started cold."""
-        wanted, argv = run.message["warm"], run.message["argv"]
+        wanted = run.message["warm"]
+        argv = wanted.get("argv") or run.message["argv"]
         key = (argv[0], *sorted(wanted["env"].items()))
         zygote = self.by_key.get(key) or self.begin(key, wanted)
         if zygote is None:
             return False
         message = {name: run.message[name] for name in ("run", "cwd", "env")}
-        message |= {"do": "start", "script": argv[1], "marker": run.keep["marker"]}
+        message |= {"do": "start", "script": argv[1], "marker": run.keep["marker"], "limits": wanted.get("limits", ())}
         if not zygote.send(message, run.given):
             return False
         if not zygote.runs:
@@ -100,7 +102,7 @@ class Zygotes:
                 return None
             self.part(min(free, key=heard))
         try:
-            zygote = Zygote(key, wanted["env"], wanted["idle"])
+            zygote = Zygote(key, wanted["env"], wanted["idle"], wanted.get("before", ()))
         except OSError:
             return None
         self.by_key[key] = self.by_fd[zygote.control.fileno()] = zygote
