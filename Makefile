@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test chaos lint audit format bench lock check-tools clean
+.PHONY: run test ldap chaos lint audit format bench lock check-tools clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run     start Attune here (web, workers, sensors in one process)"
 	@echo "make test    run every test"
+	@echo "make ldap    install what signing in by LDAP needs"
 	@echo "make chaos   kill, freeze and cut everything for ten minutes, and count what is left"
 	@echo "make lint    ruff, mypy, migrations, deployment checks, published vulnerabilities"
 	@echo "make audit   published vulnerabilities alone; no answer is a failure here"
@@ -18,7 +19,7 @@ help:
 run: $(VENV)/installed check-tools
 	@exec $(BIN)/python manage.py up
 
-test: $(VENV)/installed-dev .venv-sdk/installed
+test: $(VENV)/installed-dev .venv-sdk/installed ldap
 	@$(BIN)/python -m tests.run $(TESTS)
 
 chaos: $(VENV)/installed-dev
@@ -48,6 +49,7 @@ lock: $(VENV)/installed
 	$(BIN)/uv pip compile -q requirements.txt -o requirements.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 	$(BIN)/uv pip compile -q requirements-dev.txt -o requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 	$(BIN)/uv pip compile -q requirements-audit.txt -o requirements-audit.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+	$(BIN)/uv pip compile -q requirements-ldap.txt -c requirements.lock -o requirements-ldap.lock --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 check-tools:
 	@missing=""; for tool in bash jq curl; do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
@@ -76,6 +78,14 @@ $(VENV)/bin/attune: attune/cli/launcher | $(VENV)/bin/python
 $(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
 	@echo "Installing what its tests need …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# python-ldap has to be compiled; where that cannot be done its tests are not run, and say so.
+ldap: $(VENV)/installed-dev
+	@if printf '#include <ldap.h>\n#include <sasl/sasl.h>\n' | $${CC:-cc} -E - >/dev/null 2>&1; then $(MAKE) --no-print-directory $(VENV)/installed-ldap; fi
+
+$(VENV)/installed-ldap: requirements-ldap.lock $(VENV)/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ldap.lock
 	@touch $@
 
 .venv-sdk/installed: requirements-sdk.txt $(VENV)/installed

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.access.sso import configuration as sign_on
 from attune.lib import labels
 from attune.lib.confining import account
 from attune.lib.processes import open_private
@@ -152,6 +153,49 @@ ATTUNE_ADMIN_USER = env.str("ATTUNE_ADMIN_USER", "admin")
 ATTUNE_ADMIN_PASSWORD = env.str("ATTUNE_ADMIN_PASSWORD", "")
 ATTUNE_ACCESS_TOKEN_LIFETIME = env.int("ATTUNE_ACCESS_TOKEN_LIFETIME", 3600)  # seconds
 ATTUNE_REFRESH_TOKEN_LIFETIME = env.int("ATTUNE_REFRESH_TOKEN_LIFETIME", 14 * 24 * 3600)  # seconds
+
+# Signing in elsewhere: docs/sign-on.md
+ATTUNE_LOCAL_LOGIN = env.bool("ATTUNE_LOCAL_LOGIN", True)  # with passwords that are kept here; else superusers alone
+ATTUNE_SIGN_ON_SESSION = env.int("ATTUNE_SIGN_ON_SESSION", 12 * 3600)  # seconds until one has to sign in there again
+OIDC = LDAP = None
+if env.str("OIDC_ISSUER", ""):
+    OIDC = sign_on.oidc(
+        issuer=env.str("OIDC_ISSUER"),
+        client_id=env.str("OIDC_CLIENT_ID", ""),
+        client_secret=env.str("OIDC_CLIENT_SECRET", ""),
+        scopes=env.str("OIDC_SCOPES", "openid profile email"),
+        name=env.str("OIDC_NAME", "single sign-on"),
+        username_claim=env.str("OIDC_USERNAME_CLAIM", "preferred_username"),
+        groups_claim=env.str("OIDC_GROUPS_CLAIM", "groups"),
+        admission=sign_on.admission(
+            "OIDC",
+            roles=env.str("OIDC_ROLES", ""),
+            default_role=env.str("OIDC_DEFAULT_ROLE", ""),
+            create_users=env.bool("OIDC_CREATE_USERS", True),
+        ),
+    )
+if env.str("LDAP_SERVER", ""):
+    LDAP = sign_on.ldap(
+        servers=env.str("LDAP_SERVER"),
+        start_tls=env.bool("LDAP_START_TLS", False),
+        ca_file=env.str("LDAP_CA_FILE", ""),
+        bind_dn=env.str("LDAP_BIND_DN", ""),
+        bind_password=env.str("LDAP_BIND_PASSWORD", ""),
+        user_base=env.str("LDAP_USER_BASE", ""),
+        user_filter=env.str("LDAP_USER_FILTER", "(uid=%(user)s)"),
+        name_attribute=env.str("LDAP_NAME_ATTRIBUTE", "uid"),
+        id_attribute=env.str("LDAP_ID_ATTRIBUTE", "entryUUID"),
+        group_base=env.str("LDAP_GROUP_BASE", ""),
+        group_type=env.str("LDAP_GROUP_TYPE", "groupOfNames"),
+        timeout=env.int("LDAP_TIMEOUT", 5),  # seconds
+        admission=sign_on.admission(
+            "LDAP",
+            roles=env.str("LDAP_ROLES", ""),
+            default_role=env.str("LDAP_DEFAULT_ROLE", ""),
+            create_users=env.bool("LDAP_CREATE_USERS", True),
+        ),
+    )
+AUTHENTICATION_BACKENDS = sign_on.backends(OIDC, LDAP, local_login=ATTUNE_LOCAL_LOGIN)
 
 # Days that things are kept; 0: for ever
 ATTUNE_KEEP_EVENTS = env.int("ATTUNE_KEEP_EVENTS", 30)

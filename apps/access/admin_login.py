@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth import BACKEND_SESSION_KEY
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -13,6 +15,9 @@ from unfold.forms import AuthenticationForm
 from apps.access import audit, services
 from apps.access.errors import TooManyAttempts
 from apps.access.origin import client_address
+from apps.access.sso.configuration import LDAP_BACKEND
+from apps.access.sso.errors import NotAdmitted
+from apps.access.views import sign_on
 
 
 class LoginForm(AuthenticationForm):
@@ -30,13 +35,17 @@ class LoginForm(AuthenticationForm):
         except TooManyAttempts as error:
             self.retry_after = error.retry_after
             raise ValidationError(error.message) from None
+        except NotAdmitted as error:  # the password was right
+            raise ValidationError(error.message) from None
         audit.record(self.get_user() or name, "auth.login", name, origin=origin)
         return cleaned
 
 
 def login_page(request: HttpRequest) -> HttpResponseBase:
     """The admin's own page; to somebody who has to wait it says so in its status as well."""
-    response = admin.site.login(request)
+    response = admin.site.login(request, sign_on.offer())
+    if request.session.get(BACKEND_SESSION_KEY) == LDAP_BACKEND:
+        request.session.set_expiry(settings.ATTUNE_SIGN_ON_SESSION)
     form = (getattr(response, "context_data", None) or {}).get("form")
     if isinstance(form, LoginForm) and form.retry_after:
         response.status_code = 429

@@ -78,6 +78,22 @@ class PackAccess(Timestamped):
         return f"{self.pack} as {self.role}" if self.role else self.pack
 
 
+class Identity(Timestamped):
+    """Who somebody is at the provider that vouches for them: their account is found by this alone."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="identities")
+    issuer = models.CharField(max_length=300)  # an OpenID provider's address, or `ldap`
+    subject = models.CharField(max_length=255)  # what it calls them, for ever: neither a name nor an address
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name_plural = "identities"
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="identity_once")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.issuer}"
+
+
 class SignInFailures(models.Model):
     """How often somebody failed to come in of late, and until when they wait: see throttle.py."""
 

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from apps.access import exporting, reach
 from apps.access.audit import CATEGORIES
-from apps.access.models import ApiToken, AuditEntry
+from apps.access.models import ApiToken, AuditEntry, Identity
 from apps.access.principals import Principal, Role
 from apps.access.rights import rights_of_role
 from attune.lib.api import CursorQuery, Id, Timestamp
@@ -131,18 +131,20 @@ class AuthSettings(serializers.Serializer):
     oidc_enabled = serializers.BooleanField()
     oidc_visible_by_default = serializers.BooleanField()
     self_registration_enabled = serializers.BooleanField()
+    oidc_provider_label = serializers.CharField(allow_null=True)
 
 
 def me(principal: Principal) -> dict[str, Any]:
     """What a person is told about themselves."""
     user = principal.user
     assert user is not None, "only people are let in here"
+    issuer = Identity.objects.filter(user_id=user.pk).values_list("issuer", flat=True).first()
     return {
         "id": user.pk,
         "login": user.get_username(),
         "display_name": user.first_name,
-        "auth_provider": "local",
-        "is_local": True,
+        "auth_provider": "local" if issuer is None else "ldap" if issuer == "ldap" else "oidc",
+        "is_local": issuer is None,
         "can_change_password": user.has_usable_password(),
         "role": principal.role.group if principal.role else None,
         "limited_to": reach.limits(principal),

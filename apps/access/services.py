@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from apps.access import audit, reach, rights, tokens
 from apps.access.errors import InvalidCredentials, OutOfReach
-from apps.access.models import PACKS, ApiToken, PackAccess
+from apps.access.models import PACKS, ApiToken, Identity, PackAccess
 from apps.access.principals import Principal, Role, principal_for, role_of
 from apps.access.throttle import Attempt
 from attune.lib.errors import InvalidInput
@@ -93,7 +93,9 @@ def refresh(text: str, *, origin: str) -> Session:
         if row is None or not ApiToken.objects.filter(pk=row.pk).delete()[0]:
             raise InvalidCredentials("This refresh token is not valid, or no longer; sign in again.")
         _session_tokens(row).delete()
-        return _open_session(row.user, row.scope, row.packs, made_from=row.made_from)
+        vouched_for = Identity.objects.filter(user_id=row.user_id).exists()  # who is must show it anew one day
+        until = row.expires_at if vouched_for else None
+        return _open_session(row.user, row.scope, row.packs, made_from=row.made_from, until=until)
 
 
 @transaction.atomic
@@ -231,14 +233,20 @@ def _check_scope(user: AbstractUser, scope: str) -> None:
 
 
 def _open_session(
-    user: AbstractUser, scope: str = "", packs: Sequence[str] = (), *, made_from: ApiToken | None = None
+    user: AbstractUser,
+    scope: str = "",
+    packs: Sequence[str] = (),
+    *,
+    made_from: ApiToken | None = None,
+    until: datetime | None = None,
 ) -> Session:
     name = f"session {secrets.token_hex(8)}"
     same: dict[str, Any] = {"name": name, "scope": scope, "packs": packs, "made_from": made_from}
     seconds, longer = settings.ATTUNE_ACCESS_TOKEN_LIFETIME, settings.ATTUNE_REFRESH_TOKEN_LIFETIME
-    if made_from is not None and made_from.expires_at is not None:  # a session does not outlast its token
-        left = max(1, int((made_from.expires_at - timezone.now()).total_seconds()))
-        seconds, longer = min(seconds, left), min(longer, left)
+    for end in (until, made_from.expires_at if made_from is not None else None):
+        if end is not None:  # a session does not outlast its token
+            left = max(1, int((end - timezone.now()).total_seconds()))
+            seconds, longer = min(seconds, left), min(longer, left)
     access, _ = tokens.issue(user, ApiToken.Kind.ACCESS, lifetime=timedelta(seconds=seconds), **same)
     refresh_text, _ = tokens.issue(user, ApiToken.Kind.REFRESH, lifetime=timedelta(seconds=longer), **same)
     return Session(user, access, refresh_text, seconds)

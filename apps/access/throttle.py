@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
@@ -83,8 +84,14 @@ class Attempt:
 
 def _digest(kind: str, attempt: Attempt) -> str:
     """What a row is found by. Names are not kept as they are: some are passwords in the wrong field."""
-    parts = [kind, attempt.name if kind in ("name", "place") else "", attempt.origin if kind != "name" else ""]
+    name = _same(attempt.name or "") if kind in ("name", "place") else ""
+    parts = [kind, name, attempt.origin if kind != "name" else ""]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _same(name: str) -> str:
+    """One text for all that a directory takes for one name, so that each spelling has no count of its own."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _refuse(rows: Collection[SignInFailures]) -> None:

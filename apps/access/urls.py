@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.access.views import audit, gate, tokens
+from apps.access.views import audit, gate, sign_on, tokens
 
 urlpatterns = [
     path("login", gate.Login.as_view()),
@@ -14,6 +14,8 @@ urlpatterns = [
     path("tokens", tokens.PersonalTokens.as_view()),
     path("tokens/<int:pk>", tokens.PersonalToken.as_view()),
     path("settings", gate.Settings.as_view()),
+    path("oidc/login", sign_on.begin, name="sign_on_begin"),
+    path("callback", sign_on.finish, name="sign_on_finish"),
 ]
 
 audit_urlpatterns = [

@@ -18,7 +18,7 @@ from tests.api.runs import running_execution, running_sensor
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Open to all on purpose: pages without secrets, and doors that have locks of their own.
-OPEN_VIEWS = {"", "docs", "metrics", "api/v1/webhooks/<ref:key>"}
+OPEN_VIEWS = {"", "docs", "metrics", "api/v1/webhooks/<ref:key>", "auth/oidc/login", "auth/callback"}
 DJANGO_PAGES = ("admin/",)
 
 # The doors of installing and of pack indices, below /api/v1/: the least role that each asks for.

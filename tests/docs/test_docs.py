@@ -149,6 +149,7 @@ def read_settings() -> set[str]:
 
 def test_every_setting_that_is_read_is_documented():
     documented = named_in_first_column(section("docs/operations.md", "Settings"))
+    documented |= named_in_first_column(text_of("docs/sign-on.md"))
     assert read_settings() == documented
 
 
@@ -234,7 +235,7 @@ def test_the_schemes_of_signatures_are_those_that_there_are():
 
 
 # Dependencies --------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-ldap.txt"])
 def test_every_dependency_has_its_reason(file):
     pinned = set(re.findall(r"^([A-Za-z][\w.-]*)(?:\[\w+\])?==", text_of(file), re.MULTILINE))
     listed = {row[0] for row in rows(section("CONTRIBUTING.md", "Dependencies"))}

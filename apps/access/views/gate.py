@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -126,5 +127,8 @@ class Settings(APIView):
 
     @describe("auth_settings", "The ways to sign in", answers=serializers.AuthSettings)
     def get(self, request: Request) -> Response:
-        offered = {"authentication_enabled", "local_password_enabled", "local_password_visible_by_default"}
-        return answer({name: name in offered for name in serializers.AuthSettings().fields})
+        local, ldap, oidc = settings.ATTUNE_LOCAL_LOGIN, settings.LDAP is not None, settings.OIDC
+        offered = {"authentication_enabled": True, "self_registration_enabled": False}
+        for way, is_on in {"local_password": local, "ldap": ldap, "oidc": oidc is not None}.items():
+            offered |= {f"{way}_enabled": is_on, f"{way}_visible_by_default": is_on}
+        return answer(offered | {"oidc_provider_label": oidc.name if oidc else None})
