@@ -19,6 +19,7 @@ from django.core.wsgi import get_wsgi_application
 from apps.access.origin import is_trusted
 from attune.bodies import BrokenOff, Crowded, TooLarge
 from attune.bridge import Bridge, Message, Receive, Send
+from attune.headers import ALONE
 
 THREADS = 12
 ASIDE = {"/health": 4, "/metrics": 2}  # threads of their own: the others may all be waiting for the database
@@ -71,6 +72,7 @@ async def _refuse(send: Send, status: int, message: str) -> None:
     message = message or too_large(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     body = json.dumps(problem(status, message)).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in ALONE.items()]
     headers += [(b"retry-after", b"5")] if status == 503 else []
     await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
     await send({"type": "http.response.body", "body": body})

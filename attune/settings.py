@@ -270,6 +270,8 @@ _HTTPS = ATTUNE_API_URL.startswith("https://")
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[ATTUNE_API_URL])
 SESSION_ENGINE = "apps.access.sessions"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
+CSRF_COOKIE_HTTPONLY = True  # scripts read the token from the page
+CSRF_COOKIE_SAMESITE = "Strict"
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", _HTTPS)
 SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics$"]
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 31_536_000 if _HTTPS else 0)
@@ -307,6 +309,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "attune.requests.number",
+    "attune.headers.protect",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -30,6 +30,10 @@ def _list(title: str, icon: str, model: str, role: str = "VIEWER") -> dict[str, 
     return _item(title, icon, f"{model}_changelist", role)
 
 
+def _file(name: str) -> Callable[[HttpRequest], str]:
+    return lambda request: static(f"attune/{name}")
+
+
 def _is_in_indices(request: HttpRequest) -> bool:
     """The catalogue lies below the indices, but has an item of its own."""
     return "/packs/packindex/" in request.path and "/packindex/catalogue/" not in request.path
@@ -43,26 +47,12 @@ UNFOLD: dict[str, Any] = {
     "SITE_URL": None,
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("attune/favicon.svg")}],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _file("favicon.svg")}],
     "DASHBOARD_CALLBACK": "attune.dashboard.home",
-    "STYLES": [lambda request: static("attune/attune.css")],
-    "SCRIPTS": [lambda request: static("attune/attune.js")],
+    "STYLES": [_file("colors.css"), _file("attune.css"), _file("ansi.css")],
+    "SCRIPTS": [_file("alpine.js"), _file("attune.js")],
     "BORDER_RADIUS": "6px",
-    "COLORS": {
-        "primary": {
-            "50": "oklch(97.5% .016 195)",
-            "100": "oklch(94.5% .04 195)",
-            "200": "oklch(89.5% .07 195)",
-            "300": "oklch(82% .1 195)",
-            "400": "oklch(74% .115 195)",
-            "500": "oklch(65% .11 196)",
-            "600": "oklch(53% .095 198)",
-            "700": "oklch(46% .083 200)",
-            "800": "oklch(39.5% .07 202)",
-            "900": "oklch(34.5% .06 204)",
-            "950": "oklch(26% .05 206)",
-        }
-    },
+    "COLORS": lambda request: {},  # they are in colors.css; as a <style> in the page no policy lets them pass
     "LOGIN": {"form": "apps.access.admin_login.LoginForm"},
     "COMMAND": {
         "search_models": [

@@ -132,4 +132,6 @@ class SensorLog(APIView):
         limit = query_of(request, serializers.SensorLogQuery)["limit"]
         if stream != services.LOG_STREAM:
             raise Http404(f"A sensor's log is its stderr; what it says on stdout are events. There is no {stream}.")
-        return HttpResponse(services.log_tail(sensor, limit=limit), content_type="text/plain; charset=utf-8")
+        text = services.log_tail(sensor, limit=limit)
+        headers = {"Content-Disposition": f'attachment; filename="{sensor.ref}-{stream}.txt"'}
+        return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)

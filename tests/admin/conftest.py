@@ -68,15 +68,30 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
+def troubles_of(page: Any) -> list[str]:
+    """What goes wrong on that page from now on: errors in scripts, and what its policy forbids."""
+    wrong: list[str] = []
+
+    def note(message: Any) -> None:
+        if "Content Security Policy" in message.text or (message.type == "warning" and "Alpine" in message.text):
+            wrong.append(message.text)
+
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", note)
+    return wrong
+
+
 @pytest.fixture
 def page(browser: Any, live_server: Any, people: Callable[[str], Any], core: Pack) -> Iterator[Any]:
-    """A page of that browser, signed in as an administrator; an error in its scripts fails the test."""
+    """A page of that browser, signed in as an administrator.
+
+    An error in its scripts fails the test, and so does whatever the page's policy did not let pass.
+    """
     people("admin")
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1500, "height": 1000})
     opened = context.new_page()
     opened.set_default_timeout(PATIENCE)
-    wrong: list[str] = []
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    wrong = troubles_of(opened)
     opened.goto("/admin/")
     opened.fill("[name=username]", "admin")
     opened.fill("[name=password]", "admin-Password-1")

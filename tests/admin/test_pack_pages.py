@@ -385,7 +385,7 @@ def test_the_tail_gives_what_is_new_in_characters_and_how_far_it_is(core, sign_i
     row = install(status="running", step="build", percent=35, log="grüße ☂\n", started_at=timezone.now())
     address = reverse("admin:packs_installation_tail", args=[row.pk])
     told = sign_in().get(address, {"log": 3}).json()
-    assert told["log"] == {"offset": 8, "text": "ße ☂\n"}
+    assert told["log"] == {"offset": 8, "seen": 8, "style": "", "done": [["ße ☂\n", ""]], "open": []}
     assert not told["over"]
     assert "aria-current" in told["parts"]["steps"] and "35 %" in told["parts"]["steps"]
     for wrong in ("", "-1", "x", "9" * 30, "100"):

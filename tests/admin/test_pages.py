@@ -328,10 +328,15 @@ def test_the_live_tail_gives_what_is_new_and_where_to_go_on(sign_in, evil):
     log.write_bytes("grüße, half: ü".encode()[:-1])
     address = reverse("admin:executions_execution_tail", args=[execution.pk])
     told = client.get(address).json()
-    assert told["stdout"]["text"] == "grüße, half: "
-    log.write_bytes("grüße, half: ü!".encode())
-    more = client.get(address, {"stdout": told["stdout"]["offset"]}).json()
-    assert more["stdout"]["text"] == "ü!"
+    assert told["stdout"]["open"] == [["grüße, half: ", ""]]
+    log.write_bytes("grüße, half: ü!\n\x1b[31mred\nand".encode())
+    more = client.get(address, {"stdout": told["stdout"]["offset"]}).json()["stdout"]
+    assert (more["done"], more["open"]) == (
+        [["grüße, half: ü!\n", ""], ["red\n", "at-f1"]],
+        [["and", "at-f1"]],
+    )
+    last = client.get(address, {"stdout": more["offset"], "stdout_style": more["style"]}).json()["stdout"]
+    assert (last["done"], last["open"], last["seen"]) == ([], [["and", "at-f1"]], more["seen"])
     assert told["over"] is True
 
 
@@ -345,6 +350,7 @@ def test_a_whole_log_is_text_that_no_browser_takes_for_a_page(sign_in, evil):
     answer = sign_in().get(reverse("admin:executions_execution_log", args=[evil["execution"].pk, "stderr"]))
     assert answer["Content-Type"] == "text/plain; charset=utf-8"
     assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Content-Disposition"].startswith("attachment")
     assert answer.content.decode() == EVIL
 
 

@@ -9,15 +9,23 @@ from django import template
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.access import admin_show
+from apps.access import admin_live, admin_show
 from apps.access.admin_links import list_url, page_url
+from attune.lib import ansi
 
 register = template.Library()
+register.filter("output", admin_live.output)
 register.filter("tree", admin_show.tree)
 register.filter("pretty", admin_show.pretty)
 register.filter("duration", admin_show.duration)
 register.filter("moment", admin_show.moment)
 register.filter("enabled", admin_show.enabled_badge)
+
+
+@register.filter
+def unstyled(text: str | None) -> str:
+    """An error as a program wrote it, without its colours."""
+    return ansi.plain(text or "")
 
 
 @register.filter

@@ -23,6 +23,7 @@ from apps.access.admin_base import (
     reachable,
 )
 from apps.access.admin_filters import ActionFilter, RuleFilter, SinceFilter, TriggerFilter
+from apps.access.admin_live import drawn, grown, length_of, text_of
 from apps.access.admin_show import DASH, TONES, WORDS, badge, duration, moment, ref
 from apps.access.principals import Role
 from apps.executions import logs, services, waiting
@@ -32,6 +33,7 @@ from apps.executions.admin.story import steps, story
 from apps.executions.models import FINAL, Execution, Worker
 from apps.executions.secrets import shown_parameters
 from apps.packs.models import Action
+from attune.lib.ansi import plain
 from attune.lib.errors import AttuneError
 
 BIG = ("parameters", "sealed", "key_slots", "env_vars", "result", "stdout", "stderr", "permission_set_refs")
@@ -107,7 +109,7 @@ class ExecutionAdmin(AttuneAdmin):
 
     @admin.display(description="Outcome")
     def outcome(self, execution: Execution) -> SafeString:
-        told = execution.error or getattr(execution, "waits_for", "")
+        told = plain(execution.error) or getattr(execution, "waits_for", "")
         return format_html('<span class="at-clip" title="{0}">{0}</span>', told[:300])
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -241,7 +243,7 @@ class ExecutionAdmin(AttuneAdmin):
 
     # Live ------------------------------------------------------------------------------------------------------------
     def tail_view(self, request: HttpRequest, object_id: int) -> JsonResponse:
-        """What came since `?stdout=…&stderr=…` (bytes): `{status, word, tone, story, over, stdout: {offset, text}}`."""
+        """What came since `?stdout=…&stderr=…` (bytes): `{status, word, tone, story, over, stdout, stderr}`."""
         execution = self.found(request, str(object_id))
         answer: dict[str, Any] = {
             "status": execution.status,
@@ -253,18 +255,18 @@ class ExecutionAdmin(AttuneAdmin):
         for stream in logs.STREAMS:
             asked = request.GET.get(stream, "")
             offset = int(asked) if asked.isdecimal() and len(asked) < 19 else 0
-            data = logs.read(execution.pk, stream, offset=offset, limit=TAIL)
-            whole = len(data) - _cut_character(data)
-            answer[stream] = {"offset": offset + whole, "text": data[:whole].decode("utf-8", "replace")}
+            text = text_of(logs.read(execution.pk, stream, offset=offset, limit=TAIL))
+            style = request.GET.get(f"{stream}_style", "")
+            answer[stream] = grown(text, offset=offset, style=style, size=length_of)
         return JsonResponse(answer)
 
     def log_view(self, request: HttpRequest, object_id: int, stream: str) -> HttpResponse:
-        """The whole log, as plain text that no browser takes for a page."""
+        """The whole log, as a file of plain text that no browser takes for a page."""
         execution = self.found(request, str(object_id))
         if stream not in logs.STREAMS:
             raise Http404(f"There is no log {stream}.")
         text = logs.read(execution.pk, stream, limit=64 * 1024 * 1024)
-        headers = {"X-Content-Type-Options": "nosniff"}
+        headers = {"Content-Disposition": f'attachment; filename="execution-{execution.pk}-{stream}.txt"'}
         return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)
 
 
@@ -286,22 +288,14 @@ def _stream(execution: Execution, name: str) -> dict[str, Any]:
     there = logs.size(execution.pk, name)
     start = max(0, there - SHOWN_LOG)
     data = logs.read(execution.pk, name, offset=start, limit=SHOWN_LOG)
-    whole = len(data) - _cut_character(data)
+    begin = data.find(b"\n") + 1 if start else 0  # a line that was cut may begin within a character or a colour
+    shown = grown(text_of(data[begin:]), offset=start + begin, size=length_of)
     return {
         "name": name,
-        "text": data[:whole].decode("utf-8", "replace"),
-        "offset": start + whole,
+        **shown,
+        "done": drawn(shown["done"]),
+        "open": drawn(shown["open"]),
         "size": max(getattr(execution, f"{name}_bytes"), there),
         "cut": start > 0,
         "url": reverse("admin:executions_execution_log", args=[execution.pk, name]),
     }
-
-
-def _cut_character(data: bytes) -> int:
-    """How many last bytes are the beginning of a UTF-8 character that is not whole yet."""
-    for back in range(1, min(4, len(data)) + 1):
-        byte = data[-back]
-        if byte & 0xC0 != 0x80:
-            length = 2 if byte >> 5 == 0b110 else 3 if byte >> 4 == 0b1110 else 4 if byte >> 3 == 0b11110 else 1
-            return back if length > back else 0
-    return 0

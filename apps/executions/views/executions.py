@@ -238,4 +238,5 @@ class Logs(APIView):
         if stream not in logs.STREAMS:
             raise Http404(f"There is no log {stream}; there are {' and '.join(logs.STREAMS)}.")
         text = logs.read(execution.pk, stream, offset=asked["offset"], limit=asked["limit"])
-        return HttpResponse(text, content_type="text/plain; charset=utf-8")
+        headers = {"Content-Disposition": f'attachment; filename="execution-{execution.pk}-{stream}.txt"'}
+        return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)

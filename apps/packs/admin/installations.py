@@ -16,6 +16,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 
 from apps.access.admin_base import AttuneAdmin, LatestPaginator, command, page_url, principal, reachable
 from apps.access.admin_filters import RefFilter, SinceFilter
+from apps.access.admin_live import drawn, grown
 from apps.access.admin_show import TONES, badge, duration, moment, ref
 from apps.access.principals import Role
 from apps.packs import services
@@ -117,12 +118,14 @@ class InstallationAdmin(AttuneAdmin):
     def page(self, request: HttpRequest, row: Installation) -> dict[str, Any]:
         details, tests = story.details_of(row), story.test_result_of(row)
         pack = Pack.objects.filter(ref=row.pack_ref).first() if row.pack_ref else None
+        log = grown(row.log, offset=0)
         hidden = ("pack_ref", "upload_name")
         asked_for = {name.replace("_", " "): value for name, value in row.options.items() if name not in hidden}
         return {
             "title": story.title(row),
             **_progress(row),
             "over": row.is_final,
+            "log": {**log, "done": drawn(log["done"]), "open": drawn(log["open"])},
             "advice": story.advice(row) if row.status == Status.FAILED else "",
             "faults": [fault for fault in details.get("faults") or () if isinstance(fault, dict)],
             "breaks": with_pages(details.get("breaks") or ()),
@@ -214,14 +217,13 @@ class InstallationAdmin(AttuneAdmin):
 
     # Live ------------------------------------------------------------------------------------------------------------
     def tail_view(self, request: HttpRequest, object_id: int) -> JsonResponse:
-        """What came since `?log=…` (characters): `{status, word, tone, story, over, log: {offset, text}}`.
+        """What came since `?log=…` (characters): `{status, word, tone, story, over, log: {…}}`.
 
         `parts` and `texts` are pieces of the page, and plain texts in it, by their ids.
         """
         row = self.found(request, str(object_id))
         asked = request.GET.get("log", "")
         offset = int(asked) if asked.isdecimal() and len(asked) < 19 else 0
-        text = row.log[offset:]
         told = _progress(row)
         return JsonResponse(
             {
@@ -232,7 +234,7 @@ class InstallationAdmin(AttuneAdmin):
                 "over": row.is_final,
                 "parts": {"steps": render_to_string("attune/install_steps.html", told)},
                 "texts": {"install-title": story.title(row)},
-                "log": {"offset": offset + len(text), "text": text},
+                "log": grown(row.log[offset:], offset=offset, style=request.GET.get("log_style", "")),
             }
         )
 

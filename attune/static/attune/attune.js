@@ -2,6 +2,9 @@
 (function () {
   "use strict";
 
+  // htmx evaluates nothing, and adds neither styles nor scripts: the page's policy would not let them pass.
+  Object.assign(window.htmx.config, { allowEval: false, allowScriptTags: false, includeIndicatorStyles: false });
+
   const units = [[86400, "d"], [3600, "h"], [60, "min"]];
 
   function span(seconds) {
@@ -100,29 +103,55 @@
     for (const log of root.querySelectorAll(".at-log")) log.scrollTop = log.scrollHeight;
   }
 
+  // What a program printed: texts and the classes that the server gave them.
+  function spans(parts) {
+    return parts.map(([text, classes]) => {
+      const span = document.createElement("span");
+      if (classes) span.className = classes;
+      span.textContent = text;
+      return span;
+    });
+  }
+
+  // Append what is settled, and put the line that is not over in the place of the former such line.
+  function extend(log, told) {
+    const open = log.pre.querySelector("[data-open]");
+    if (open) open.remove();
+    log.pre.append(...spans(told.done));
+    if (told.open.length) {
+      const now = document.createElement("span");
+      now.dataset.open = "";
+      now.append(...spans(told.open));
+      log.pre.append(now);
+    }
+    Object.assign(log, { offset: told.offset, style: told.style, seen: told.seen });
+  }
+
   // An execution or installation that is not over: its log, its status and its story, asked for again and again. At its
   // end the page is drawn anew, in its place.
   function follow(page) {
     const logs = {}, parts = {};
     for (const pre of page.querySelectorAll("[data-stream]")) {
-      logs[pre.dataset.stream] = { pre, offset: Number(pre.dataset.offset) };
+      logs[pre.dataset.stream] = { pre, offset: pre.dataset.offset, style: pre.dataset.style, seen: Number(pre.dataset.seen) };
       pre.scrollTop = pre.scrollHeight;
     }
     let pause = 400;
     async function look() {
-      const query = new URLSearchParams(Object.entries(logs).map(([name, log]) => [name, log.offset]));
+      const query = new URLSearchParams();
+      for (const [name, log] of Object.entries(logs)) {
+        query.set(name, log.offset);
+        query.set(name + "_style", log.style);
+      }
       try {
         const answer = await fetch(page.dataset.tail + "?" + query, { headers: { Accept: "application/json" } });
         if (!answer.ok) throw new Error(answer.statusText);
         const told = await answer.json();
         let more = false;
         for (const [name, log] of Object.entries(logs)) {
-          const { text, offset } = told[name];
-          if (!text) continue;
+          if (told[name].seen <= log.seen) continue;
           more = true;
           const atEnd = log.pre.scrollTop + log.pre.clientHeight >= log.pre.scrollHeight - 40;
-          log.pre.append(document.createTextNode(text));
-          log.offset = offset;
+          extend(log, told[name]);
           if (atEnd) log.pre.scrollTop = log.pre.scrollHeight;
         }
         const story = document.getElementById("story");
