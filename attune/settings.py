@@ -355,6 +355,7 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "attune" / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 3600
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # API -----------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -91,7 +91,7 @@ def page(browser: Any, live_server: Any, people: Callable[[str], Any], core: Pac
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1500, "height": 1000})
     opened = context.new_page()
     opened.set_default_timeout(PATIENCE)
-    wrong = troubles_of(opened)
+    wrong = opened.troubles = troubles_of(opened)
     opened.goto("/admin/")
     opened.fill("[name=username]", "admin")
     opened.fill("[name=password]", "admin-Password-1")

@@ -15,7 +15,8 @@ from django.utils import timezone
 from apps.access import audit
 from apps.access.models import ApiToken
 from apps.executions import logs
-from apps.executions.models import Execution, Policy, Status, Worker
+from apps.executions.models import Execution, Status, Worker
+from apps.executions.services import create_policy
 from apps.packs import keys, services
 from apps.packs.models import Action, Installation, Pack, PackIndex, PackTest, PackVersion, Trigger
 from apps.rules.models import Enforcement, Event
@@ -189,7 +190,7 @@ def build(core: Pack, boss: Any, folder: Path, make_pack: Any) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("\x1b[1;31mred \x1b[44mon blue\x1b[0m\n" + ALL)
         Execution.objects.create(
-            action_ref="demo.act", pack_ref="demo", parent=run, original=run, status=Status.FAILED, error=ALL
+            action=run.action, action_ref="demo.act", pack_ref="demo", parent=run, original=run, status=Status.FAILED
         )
         Enforcement.objects.create(
             rule=rule,
@@ -202,7 +203,7 @@ def build(core: Pack, boss: Any, folder: Path, make_pack: Any) -> None:
             action_params=JSON,
             execution=run,
         )
-        Policy.objects.create(ref=f"evil.policy{number}", pack=pack, scope="global", concurrency={"limit": 1})
+        create_policy(ref=f"evil.policy{number}", pack=pack, scope="global", actor=boss, concurrency={"limit": 1})
         runtimes = [{"name": ALL, "versions": [ALL]}]
         Worker.objects.create(
             name=f"w{number}",
@@ -227,7 +228,9 @@ def build(core: Pack, boss: Any, folder: Path, make_pack: Any) -> None:
         PackTest.objects.create(
             pack_ref="demo", pack_version="1", trigger_reason="x", status="failed", result={"testSuites": suites}
         )
-        PackVersion.objects.create(pack_ref="demo", version="0.1", digest="sha256:" + "0" * 64, path=f"/gone/{number}")
+        PackVersion.objects.create(
+            pack_ref="demo", version=f"0.{number}", digest="sha256:" + "0" * 64, path=f"/gone/{number}"
+        )
     sensor = core.sensors.get(ref="core.timer_sensor")  # type: ignore[attr-defined]
     SensorProcess.objects.create(
         sensor=sensor, state="backoff", failures=3, last_error_at=now, next_start_at=now + timedelta(hours=1)
@@ -242,7 +245,8 @@ def build(core: Pack, boss: Any, folder: Path, make_pack: Any) -> None:
         "repository": ALONE[1],
     }
     text = dict.fromkeys(("label", "description", "author", "license", "email", "use_case"), ALL)
-    (folder / "index.json").write_text(json.dumps({"packs": [entry | text | {"keywords": [ALL]}]}))
+    index = json.dumps({"packs": [entry | text | {"keywords": [ALL]}]})
+    (folder / "index.json").write_text(index.replace("\\u0000", ""))
     PackIndex.objects.create(url=str(folder / "index.json"))
     pause_rules(reason="x", actor=boss)
     for model in admin.site._registry:
