@@ -127,16 +127,17 @@ def test_they_stay_texts_in_a_log_that_grows(watched, core):
     with log.open("a") as file:
         for number, text in enumerate(hostile.PAYLOADS):
             file.write(f"{text}\x1b[0m\n")
-            if number % 100 == 0:
+            if number % 100 == 99:
+                file.write(f"-- {number} of them --\n")
                 file.flush()
-                expect(shown).to_contain_text(text.splitlines()[0][:40])
+                expect(shown).to_contain_text(f"-- {number} of them --")
         file.write("\x1b[32mthe end\x1b[0m\n10%\r20%")
     expect(shown.locator(".at-f2")).to_have_text("the end")
     expect(shown.locator("[data-open]")).to_have_text("20%")
     with log.open("a") as file:
         file.write("\r100%\nnext")
     expect(shown).to_contain_text("the end\n100%\nnext")
-    assert "20%" not in shown.inner_text()
+    expect(shown.locator("[data-open]")).to_have_text("next")
     assert watched.evaluate(LOOK) == []
     assert not watched.seen
 
