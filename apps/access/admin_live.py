@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from attune.lib import ansi
 
@@ -16,7 +17,9 @@ def output(text: str) -> SafeString:
 
 
 def drawn(spans: list[ansi.Span]) -> SafeString:
-    return mark_safe(ansi.html(spans))  # escaped there
+    """Spans as HTML, escaped."""
+    parts = (format_html('<span class="{}">{}</span>', classes, text) if classes else text for text, classes in spans)
+    return format_html_join("", "{}", ((part,) for part in parts))
 
 
 def grown(text: str, *, offset: int, style: str = "", size: Callable[[str], int] = len) -> dict[str, Any]:

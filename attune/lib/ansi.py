@@ -8,10 +8,8 @@ that turn the direction of writing become visible as `�`, so that a line reads
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from html import escape
 
 Span = tuple[str, str]  # a text and its classes
 
@@ -132,11 +130,6 @@ def _joined(drawn: list[Span]) -> list[Span]:
 def plain(text: str) -> str:
     """The text alone."""
     return "".join(part for part, _ in spans(text)[0])
-
-
-def html(parts: Iterable[Span]) -> str:
-    """Spans as HTML, escaped."""
-    return "".join(f'<span class="{c}">{escape(text)}</span>' if c else escape(text) for text, c in parts)
 
 
 def settled(text: str) -> int:

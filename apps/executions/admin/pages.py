@@ -23,12 +23,13 @@ from apps.access.admin_base import (
     reachable,
 )
 from apps.access.admin_filters import ActionFilter, RuleFilter, SinceFilter, TriggerFilter
-from apps.access.admin_live import drawn, grown, length_of, text_of
+from apps.access.admin_live import grown, length_of, text_of
 from apps.access.admin_show import DASH, TONES, WORDS, badge, duration, moment, ref
 from apps.access.principals import Role
 from apps.executions import logs, services, waiting
 from apps.executions.admin.filters import OfEventFilter, StatusFilter
 from apps.executions.admin.forms import RunForm
+from apps.executions.admin.output import stream_of
 from apps.executions.admin.story import steps, story
 from apps.executions.models import FINAL, Execution, Worker
 from apps.executions.secrets import shown_parameters
@@ -38,7 +39,6 @@ from attune.lib.errors import AttuneError
 
 BIG = ("parameters", "sealed", "key_slots", "env_vars", "result", "stdout", "stderr", "permission_set_refs")
 TAIL = 128 * 1024  # bytes of a stream that one answer of the live tail carries
-SHOWN_LOG = 256 * 1024  # bytes of a stream that the page itself shows
 SHOWN_CHILDREN = 50
 
 
@@ -148,7 +148,7 @@ class ExecutionAdmin(AttuneAdmin):
             "shows_result": not isinstance(execution.result, str),  # a text is the output again
             "enforcement": enforcement,
             "origin": origin_of(execution),
-            "streams": [_stream(execution, name) for name in logs.STREAMS],
+            "streams": [stream_of(execution, name) for name in logs.STREAMS],
             "children": reachable(
                 request,
                 execution.children.only("id", "status", "action_ref", "created", "duration_ms", "error"),
@@ -281,21 +281,3 @@ def origin_of(execution: Execution) -> SafeString | str:
     if execution.requested_by:
         return format_html("{}", execution.requested_by.get_username())
     return DASH
-
-
-def _stream(execution: Execution, name: str) -> dict[str, Any]:
-    """A stream as the page first shows it: its end, and where the live tail goes on."""
-    there = logs.size(execution.pk, name)
-    start = max(0, there - SHOWN_LOG)
-    data = logs.read(execution.pk, name, offset=start, limit=SHOWN_LOG)
-    begin = data.find(b"\n") + 1 if start else 0  # a line that was cut may begin within a character or a colour
-    shown = grown(text_of(data[begin:]), offset=start + begin, size=length_of)
-    return {
-        "name": name,
-        **shown,
-        "done": drawn(shown["done"]),
-        "open": drawn(shown["open"]),
-        "size": max(getattr(execution, f"{name}_bytes"), there),
-        "cut": start > 0,
-        "url": reverse("admin:executions_execution_log", args=[execution.pk, name]),
-    }
