@@ -37,6 +37,8 @@ STARTERS = {
     "apps/packs/registry/checkouts.py",
     "apps/packs/runtimes.py",
     "attune/cli/offline.py",
+    "attune/lib/confining/bubblewrap.py",
+    "attune/lib/confining/estate.py",
     "attune/lib/launcher.py",
     "attune/lib/processes.py",
     "attune/lib/programs.py",
