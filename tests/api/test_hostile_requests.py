@@ -118,6 +118,7 @@ def test_no_address_leads_elsewhere(things: Trigger, admin: APIClient, method: s
         assert answer.status_code == 404 and b"root:" not in answer.content
 
 
+@pytest.mark.usefixtures("_server")  # which closes the connections of the streams' threads
 @pytest.mark.parametrize(
     "path", ["/api/v1/packs", "/auth/login", "/api/v1/executions/stream", "/health", "/metrics", "/docs"]
 )
