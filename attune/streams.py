@@ -109,7 +109,7 @@ def _principal(request: HttpRequest, again: bool = False) -> Principal | None:
         return None
     if again:  # the session has kept both since it was opened
         user = get_user_model().objects.filter(pk=user.pk).first()
-        if user is None or not request.session.exists(request.session.session_key):
+        if user is None or not request.session.exists(request.session.session_key or ""):
             return None
     return principal_for(user, origin=client_address(request))
 
