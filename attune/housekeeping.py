@@ -10,6 +10,7 @@ from collections.abc import Callable
 from django import db
 from django.conf import settings
 
+from apps.access import audit_seals
 from apps.executions import lanes, workers
 from apps.executions import services as executions
 from apps.executions.leading import Leadership
@@ -59,7 +60,12 @@ def fleet_chores(part: Leadership) -> tuple[dict[Callable[[], object], float], d
 
     The sweeps are not among them: they are cheap, safe to do twice, and wait for nobody's lease when a process dies.
     """
-    return {part.seek: settings.ATTUNE_LEASE / 3}, {Retention(part.holds): 10.0}
+
+    def seal_the_log() -> None:
+        if part.holds():
+            audit_seals.seal_new()
+
+    return {part.seek: settings.ATTUNE_LEASE / 3, seal_the_log: 60.0}, {Retention(part.holds): 10.0}
 
 
 def worker_chores(broker: HintBroker) -> dict[Callable[[], object], float]:

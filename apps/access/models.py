@@ -147,3 +147,23 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.target}"
+
+
+class AuditSeal(models.Model):
+    """A seal on some entries of the audit log, one after the other: see audit_seals.py."""
+
+    first_id = models.BigIntegerField(unique=True)  # of what the seal speaks for, with the gaps
+    last_id = models.BigIntegerField(unique=True)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    columns = models.JSONField()  # of an entry, that its mark is made of
+    marks = models.JSONField()  # by the number of the entry
+    before = models.CharField(max_length=64, blank=True)  # the seal before; empty for the first of all
+    before_at = models.DateTimeField(null=True)  # the last entry of that one
+    seal = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["first_id"]
+
+    def __str__(self) -> str:
+        return f"{self.first_id}-{self.last_id}"

@@ -63,7 +63,7 @@ def _outputs_of(execution: Execution, record: spool.Record) -> Outputs:
     action = execution.action
     if action is None:
         raise AttuneError(f"Action {execution.action_ref} is no longer installed.")
-    mask = Mask([*open_parameters(execution, action).hidden, tokens.token_for(execution)])
+    mask = Mask([*open_parameters(execution, action, again=True).hidden, tokens.token_for(execution)])
     outputs = Outputs(execution, action, mask)
     for stream in logs.STREAMS:
         path = logs.path_of(execution.pk, stream)

@@ -10,6 +10,7 @@ from apps.executions.child import End
 from apps.executions.logs import STREAMS, Log
 from apps.executions.models import Execution, Status
 from apps.executions.outputs import exit_code_of, read_outcome
+from apps.packs.key_reads import KeyReads, new_of
 from apps.packs.models import Action
 from attune.lib.json_values import storable, storable_text
 from attune.lib.masks import Mask
@@ -20,6 +21,7 @@ class Outputs:
 
     def __init__(self, execution: Execution, action: Action, mask: Mask) -> None:
         self._action, self._mask = action, mask
+        self._reads = KeyReads(f"execution {execution.pk}", {execution.pack_ref, action.ref})
         self._limit = settings.ATTUNE_LOG_LIMIT
         self._logs = {stream: Log(execution.pk, stream, limit=self._limit) for stream in STREAMS}
         self._is_structured = action.output_format != Action.OutputFormat.TEXT
@@ -29,6 +31,7 @@ class Outputs:
     def take(self, stream: str, data: bytes) -> None:
         """The next piece, as printed."""
         self._keep(stream, data)
+        self._mask.add(new_of(self._reads))
         self._logs[stream].write(self._mask.feed(stream, data))
 
     def take_masked(self, stream: str, data: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from apps.executions.errors import ParametersInvalid
 from apps.executions.models import Execution
-from apps.packs import keys
+from apps.packs import keys, sealing
 from apps.packs.models import Action
 from attune.lib import schemas
 from attune.lib.errors import AttuneError
@@ -38,7 +38,18 @@ def check_parameters(action: Action, parameters: dict[str, Any], key_slots: dict
 
 def reveal(execution: Execution) -> dict[str, Any]:
     """All parameters in clear, key sentinels still in place."""
-    return keys.unseal(execution.sealed) if execution.sealed else execution.parameters
+    if not execution.sealed:
+        return execution.parameters
+    return sealing.unseal(execution.sealed, about=_place(execution.action_ref))
+
+
+def seal(parameters: dict[str, Any], action_ref: str) -> str:
+    """The parameters of an execution of that action, encrypted for its row."""
+    return sealing.seal(parameters, about=_place(action_ref))
+
+
+def _place(action_ref: str) -> str:
+    return f"the parameters of an execution of {action_ref}"
 
 
 def shown_parameters(execution: Execution) -> dict[str, Any]:
@@ -48,8 +59,11 @@ def shown_parameters(execution: Execution) -> dict[str, Any]:
 
 def with_templates(parameters: dict[str, Any], key_slots: dict[str, Any]) -> dict[str, Any]:
     """Parameters with `{{ key.jira.token }}` in the place of its sentinel."""
-    names = {sentinel: ".".join(map(str, slot["parts"])) for sentinel, slot in key_slots.items()}
-    return _filled(parameters, {sentinel: f"{{{{ key.{name} }}}}" for sentinel, name in names.items()})
+    return _filled(parameters, {sentinel: _spoken(slot) for sentinel, slot in key_slots.items()})
+
+
+def _spoken(slot: dict[str, Any]) -> str:
+    return schemas.MASK if "sealed" in slot else f"{{{{ key.{'.'.join(map(str, slot['parts']))} }}}}"
 
 
 def changed(execution: Execution, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -63,33 +77,57 @@ def changed(execution: Execution, parameters: dict[str, Any]) -> dict[str, Any]:
 def reseal_all() -> int:
     """Encrypt the secret parameters of every execution anew with the present key. Returns how many; KeyUnreadable."""
     count = 0
-    for pk, sealed in Execution.objects.exclude(sealed="").values_list("pk", "sealed").iterator():
-        count += Execution.objects.filter(pk=pk).update(sealed=keys.seal(keys.unseal(sealed)))
+    for execution in Execution.objects.exclude(sealed="").only("pk", "sealed", "action_ref").iterator():
+        anew = seal(reveal(execution), execution.action_ref)
+        count += Execution.objects.filter(pk=execution.pk).update(sealed=anew)
+    for execution in Execution.objects.exclude(key_slots={}).only("pk", "key_slots").iterator():
+        slots = {sentinel: _resealed(slot) for sentinel, slot in execution.key_slots.items()}
+        if slots != execution.key_slots:
+            count += Execution.objects.filter(pk=execution.pk).update(key_slots=slots)
     return count
 
 
-def open_parameters(execution: Execution, action: Action) -> Handover:
-    """Everything in clear, for the moment of delivery. Raises AttuneErrors that name the key or parameter at fault."""
+def _resealed(slot: dict[str, Any]) -> dict[str, Any]:
+    if "sealed" not in slot:
+        return slot
+    value = sealing.unseal(slot["sealed"], about=slot["about"])
+    return slot | {"sealed": sealing.seal(value, about=slot["about"])}
+
+
+def open_parameters(execution: Execution, action: Action, *, again: bool = False) -> Handover:
+    """Everything in clear, for the moment of delivery. Raises AttuneErrors that name the key or parameter at fault.
+
+    `again`: it was delivered before, and is only asked for to hide it.
+    """
     parameters = reveal(execution)
     hidden: list[Any] = []
     if execution.sealed:
         hidden += schemas.secret_values(parameters, action.parameters_schema)
     if execution.key_slots:
-        values = _key_values(execution.key_slots, execution, action)
+        values = _key_values(execution.key_slots, execution, action, again)
         hidden += values.values()
         parameters = check_parameters(action, _filled(parameters, values), {})
     secrets = None
     if action.secrets:
         secrets = keys.values_for(
-            action.secrets, pack_ref=action.pack.ref, action_ref=action.ref, reader=f"execution {execution.pk}"
+            action.secrets,
+            pack_ref=action.pack.ref,
+            action_ref=action.ref,
+            reader=f"execution {execution.pk}",
+            again=again,
         )
         hidden += secrets.values()
     return Handover(parameters, secrets, hidden)
 
 
-def _key_values(key_slots: dict[str, Any], execution: Execution, action: Action) -> dict[str, Any]:
+def _key_values(key_slots: dict[str, Any], execution: Execution, action: Action, again: bool) -> dict[str, Any]:
     """The value for each sentinel. A slot's parts are what stood after `key.`: the longest ref that is, then a path."""
-    names = {sentinel: [str(part) for part in slot["parts"]] for sentinel, slot in key_slots.items()}
+    sealed = {sentinel: slot for sentinel, slot in key_slots.items() if "sealed" in slot}
+    given = {sentinel: _opened(slot) for sentinel, slot in sealed.items()}
+    named = {sentinel: slot for sentinel, slot in key_slots.items() if sentinel not in sealed}
+    if not named:
+        return given
+    names = {sentinel: [str(part) for part in slot["parts"]] for sentinel, slot in named.items()}
     spellings = {".".join(parts[:n]) for parts in names.values() for n in range(1, len(parts) + 1)}
     there = keys.find_many(spellings, pack_ref=action.pack.ref)
     refs = {}
@@ -97,9 +135,25 @@ def _key_values(key_slots: dict[str, Any], execution: Execution, action: Action)
         lengths = [n for n in range(len(parts), 0, -1) if there[".".join(parts[:n])] is not None]
         refs[sentinel] = (".".join(parts[: lengths[0]]), parts[lengths[0] :]) if lengths else (".".join(parts), [])
     values = keys.values_for(
-        sorted({ref for ref, _ in refs.values()}), pack_ref=action.pack.ref, reader=f"execution {execution.pk}"
+        sorted({ref for ref, _ in refs.values()}),
+        pack_ref=action.pack.ref,
+        action_ref=action.ref,
+        reader=f"execution {execution.pk}",
+        again=again,
     )
-    return {sentinel: _inside(values[ref], path, ref) for sentinel, (ref, path) in refs.items()}
+    return given | {sentinel: _inside(values[ref], path, ref) for sentinel, (ref, path) in refs.items()}
+
+
+def _opened(slot: dict[str, Any]) -> Any:
+    """A secret of an event or a configuration, which came along encrypted."""
+    value = sealing.unseal(slot["sealed"], about=slot["about"])
+    for part in slot["parts"]:
+        try:
+            value = value[part]
+        except (LookupError, TypeError):
+            way = ".".join(map(str, slot["parts"]))
+            raise ParametersInvalid(f"There is nothing at {way!r} in {slot['about']}; a rule asks for it.") from None
+    return value
 
 
 def _inside(value: Any, path: list[str], ref: str) -> Any:

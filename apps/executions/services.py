@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -25,8 +26,7 @@ from apps.executions.errors import (
 )
 from apps.executions.models import WAITING, Execution, Policy, Worker
 from apps.executions.policies import keeping, waiting
-from apps.executions.secrets import changed, check_parameters, reveal
-from apps.packs import keys
+from apps.executions.secrets import changed, check_parameters, reveal, seal
 from apps.packs.definitions import PERMISSION_SETS
 from apps.packs.models import Action, Pack
 from attune.lib import labels, queues, schemas
@@ -72,7 +72,7 @@ def prepare(
             "action_ref": action.ref,
             "pack_ref": action.pack.ref,
             "parameters": storable(schemas.mask(checked, action.parameters_schema) if secret else checked),
-            "sealed": keys.seal(checked) if secret else "",
+            "sealed": seal(checked, action.ref) if secret else "",
             "key_slots": key_slots or {},
             "env_vars": check_env_vars(env_vars, declared=action.env_vars) if env_vars else {},
             "timeout": timeout,
@@ -93,10 +93,19 @@ def _check_permission_sets(action: Action, wanted: list[str]) -> None:
         )
 
 
-def request_execution(action: Action, *, parameters: dict[str, Any], **more: Any) -> Execution:
-    """Record that this action shall run, and let a worker know once the record is safe. See `prepare` for the rest."""
-    [execution] = insert(Execution, [prepare(action, parameters=parameters, **more).columns])
-    transaction.on_commit(partial(nudge, [execution]), robust=True)
+def request_execution(
+    action: Action, *, parameters: dict[str, Any], actor: audit.Actor | None = None, **more: Any
+) -> Execution:
+    """Record that this action shall run, and let a worker know once the record is safe. See `prepare` for the rest.
+
+    `actor`: who it is that asks, where that is to be in the audit log.
+    """
+    columns = prepare(action, parameters=parameters, **more).columns
+    with transaction.atomic() if actor is not None else contextlib.nullcontext():
+        [execution] = insert(Execution, [columns])
+        if actor is not None:
+            audit.record(actor, "execution.request", execution.pk, after={"action": action.ref})
+        transaction.on_commit(partial(nudge, [execution]), robust=True)
     return execution
 
 

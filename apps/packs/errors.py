@@ -128,6 +128,18 @@ class KeyForbidden(Forbidden):
     code = "key_forbidden"
 
 
+class GrantInvalid(InvalidInput):
+    """A key cannot be granted so."""
+
+    code = "grant_invalid"
+
+
+class GrantNotFound(NotFound):
+    """There is no such grant."""
+
+    code = "grant_not_found"
+
+
 class KeyUnreadable(AttuneError):
     """The stored value cannot be decrypted with the present encryption key."""
 

@@ -1,84 +1,31 @@
-"""Secrets: sealed at rest, found by any of the refs packs use for them, read only with a line in the audit log."""
+"""Secrets: found by any of the refs packs use for them, read only by whoever is entitled, with a line in the log."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from apps.access import audit
-from apps.access.audit import Actor
-from apps.packs.errors import KeyExists, KeyForbidden, KeyNotFound, KeyUnreadable
-from apps.packs.models import Installation, Key, PackIndex, Trigger
+from apps.access.audit import Actor, Outcome
+from apps.access.principals import Principal
+from apps.packs import grants, sealing
+from apps.packs.errors import KeyExists, KeyForbidden, KeyNotFound
+from apps.packs.models import Key
 from attune.lib.errors import InvalidInput
 from attune.lib.refs import COMPONENT_REF, PACK_REF, pack_of
 
+READ = "key.read"  # as the audit log calls it
 LOCAL_REF = re.compile(r"[a-z0-9_-]{1,63}\Z")
 _FREE_REF = re.compile(r"[A-Za-z0-9_.:@/-]{1,300}\Z")
-# Every column of this room that holds what `seal` made.
-_SEALED = (
-    (Key, "sealed"),
-    (Trigger, "webhook_secret"),
-    (PackIndex, "sealed_headers"),
-    (Installation, "sealed_source"),
-)
 _PACK_OWNED = (Key.Owner.PACK, Key.Owner.ACTION, Key.Owner.SENSOR)
-
-
-# Sealing -------------------------------------------------------------------------------------------------------------
-def seal(value: Any) -> str:
-    """Any JSON value, encrypted with the present key (Fernet: AES-128-CBC and HMAC-SHA-256)."""
-    return _cipher().encrypt(json.dumps(value, ensure_ascii=False).encode()).decode()
-
-
-def unseal(text: str) -> Any:
-    """The value that was sealed, with the present key or a former one. Raises KeyUnreadable if none fits."""
-    try:
-        return json.loads(_cipher().decrypt(text.encode()))
-    except (InvalidToken, UnicodeEncodeError):
-        raise KeyUnreadable(
-            "A stored secret cannot be decrypted with the present ATTUNE_ENCRYPTION_KEY. "
-            "Put the key it was stored with into ATTUNE_ENCRYPTION_KEY_FALLBACKS."
-        ) from None
-
-
-@transaction.atomic
-def reseal_all() -> int:
-    """Encrypt every stored secret anew with the present key, so that the former ones can go. Returns how many."""
-    count = 0
-    for model, column in _SEALED:
-        rows = model.objects.select_for_update().exclude(**{column: ""})  # type: ignore[attr-defined]
-        for pk, sealed in rows.order_by("pk").values_list("pk", column):
-            count += model.objects.filter(pk=pk).update(**{column: seal(unseal(sealed))})  # type: ignore[attr-defined]
-    return count
-
-
-def _cipher() -> MultiFernet:
-    return _cipher_of((settings.ATTUNE_ENCRYPTION_KEY, *settings.ATTUNE_ENCRYPTION_KEY_FALLBACKS))
-
-
-@lru_cache(maxsize=4)
-def _cipher_of(secrets: tuple[str, ...]) -> MultiFernet:
-    """The operator's keys may be any text; Fernet wants 32 bytes, which HKDF (RFC 5869) makes of it."""
-
-    def fernet(secret: str) -> Fernet:
-        derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"attune keys").derive(secret.encode())
-        return Fernet(base64.urlsafe_b64encode(derived))
-
-    return MultiFernet([fernet(secret) for secret in secrets])
 
 
 # Finding -------------------------------------------------------------------------------------------------------------
@@ -93,7 +40,7 @@ def find(ref: str, *, pack_ref: str = "", sensor_ref: str = "") -> Key | None:
 
 def find_many(refs: Iterable[str], *, pack_ref: str = "", sensor_ref: str = "") -> dict[str, Key | None]:
     """As `find`, for several refs with one query."""
-    candidates = {ref: _candidates(ref, pack_ref, sensor_ref) for ref in refs}
+    candidates = {ref: spellings(ref, pack_ref, sensor_ref) for ref in refs}
     wanted = {name for names in candidates.values() for name in names}
     if not wanted:
         return {}
@@ -109,7 +56,8 @@ def find_many(refs: Iterable[str], *, pack_ref: str = "", sensor_ref: str = "") 
     return found
 
 
-def _candidates(ref: str, pack_ref: str, sensor_ref: str) -> list[str]:
+def spellings(ref: str, pack_ref: str, sensor_ref: str) -> list[str]:
+    """The canonical refs that somebody may mean by `ref`, in the order in which they are tried."""
     names = [ref]
     if ref.count(".") == 1:
         names.append(f"pack.{ref}")
@@ -121,9 +69,10 @@ def _candidates(ref: str, pack_ref: str, sensor_ref: str) -> list[str]:
 
 
 def may_read(key: Key, *, pack_ref: str, action_ref: str = "", sensor_ref: str = "", by_name: bool = False) -> bool:
-    """Whether code of a pack is entitled to a key's value: its pack's own, its own, no other component's.
+    """Whether code of a pack is entitled to a key's value without a grant: its pack's own, its own, no other's.
 
-    `by_name` is for a key that the action's file or a rule asks for by name, which opens the system's keys too.
+    `by_name` is for a key that the action's file or a rule asks for by name, which opens the system's keys too, but
+    for those that only grants open.
     """
     if key.owner_type == Key.Owner.PACK:
         return bool(pack_ref) and key.owner_ref == pack_ref
@@ -131,22 +80,40 @@ def may_read(key: Key, *, pack_ref: str, action_ref: str = "", sensor_ref: str =
         return key.owner_ref == action_ref if action_ref else by_name and pack_of(key.owner_ref) == pack_ref
     if key.owner_type == Key.Owner.SENSOR:
         return key.owner_ref == sensor_ref if sensor_ref else by_name and pack_of(key.owner_ref) == pack_ref
-    return by_name and key.owner_type == Key.Owner.SYSTEM
+    return by_name and key.owner_type == Key.Owner.SYSTEM and not key.granted_only
 
 
 # Reading and writing -------------------------------------------------------------------------------------------------
+def value_of(key: Key) -> Any:
+    """The value, unlogged: for whoever has looked at rights and writes the log. Raises KeyUnreadable."""
+    return sealing.unseal(key.sealed, about=sealing.key(key.ref))
+
+
 def read(key: Key, *, reader: Actor) -> Any:
-    """The value, for somebody whose right to it was checked before; audited. Raises KeyUnreadable."""
-    value = unseal(key.sealed)
-    audit.record(reader, "key.read", key.ref)
-    Key.objects.filter(pk=key.pk).update(last_read_at=timezone.now())
+    """The value, for somebody whose right to it was checked before; audited. Raises KeyUnreadable.
+
+    A program that reads in a loop leaves one line an hour; how often it read is counted on the key.
+    """
+    value = value_of(key)
+    by_program = isinstance(reader, Principal) and not reader.is_person
+    if not (by_program and audit.was_noted(reader, READ, key.ref, since=_since(key))):
+        audit.record(reader, READ, key.ref)
+    _note_read([key], reader)
     return value
 
 
-def values_for(names: Sequence[str], *, pack_ref: str, action_ref: str = "", reader: Actor = "") -> dict[str, Any]:
+def _since(key: Key) -> datetime:
+    """An hour ago, or when the value was changed."""
+    return max(timezone.now() - timedelta(hours=1), key.updated)
+
+
+def values_for(
+    names: Sequence[str], *, pack_ref: str, action_ref: str = "", reader: Actor = "", again: bool = False
+) -> dict[str, Any]:
     """The values of the keys that an action's file (`secrets`) or a rule's template asks for by name; audited.
 
-    Raises KeyNotFound or KeyForbidden naming every key it cannot hand over, KeyUnreadable.
+    `again`: this reader had them before, which is in the log already. Raises KeyNotFound or KeyForbidden naming every
+    key it cannot hand over, and the remedy; KeyUnreadable.
     """
     if not names:
         return {}
@@ -159,18 +126,50 @@ def values_for(names: Sequence[str], *, pack_ref: str, action_ref: str = "", rea
             details={"keys": missing},
         )
     keys = {name: key for name, key in found.items() if key is not None}
-    refused = [
-        name for name, key in keys.items() if not may_read(key, pack_ref=pack_ref, action_ref=action_ref, by_name=True)
-    ]
-    if refused:
-        raise KeyForbidden(
-            f"Pack {pack_ref} may not read {', '.join(refused)}; give it a key of its own or of the system.",
-            details={"keys": refused},
-        )
-    values = {name: unseal(key.sealed) for name, key in keys.items()}
-    audit.record(reader or f"pack {pack_ref}", "key.read", ", ".join(sorted({key.ref for key in keys.values()})))
-    Key.objects.filter(pk__in=[key.pk for key in keys.values()]).update(last_read_at=timezone.now())
+    reader = reader or f"pack {pack_ref}"
+    _refuse_foreign(keys.values(), pack_ref=pack_ref, action_ref=action_ref, reader=reader)
+    values = {name: value_of(key) for name, key in keys.items()}
+    if not again:
+        different = {key.pk: key for key in keys.values()}.values()
+        audit.record_each(reader, READ, [key.ref for key in different])
+        _note_read(different, reader)
     return values
+
+
+def _refuse_foreign(keys: Iterable[Key], *, pack_ref: str, action_ref: str, reader: Actor) -> None:
+    """Raises KeyForbidden, which is in the log, where code of this pack is entitled to one neither by itself nor by a
+    grant."""
+    who = {"pack_ref": pack_ref, "action_ref": action_ref}
+    foreign = {key.pk: key for key in keys if not may_read(key, **who, by_name=True)}
+    if not foreign:
+        return
+    granted = grants.granted(foreign, grantees=(pack_ref, action_ref))
+    refused = [key for pk, key in foreign.items() if pk not in granted]
+    if not refused:
+        return
+    audit.record_each(
+        reader, READ, [key.ref for key in refused], after={"asked_by": action_ref or pack_ref}, outcome=Outcome.DENIED
+    )
+    asker = f"Action {action_ref}" if action_ref else f"Pack {pack_ref}"
+    named = ", ".join(f"{key.ref} ({_whose(key)})" for key in refused)
+    raise KeyForbidden(
+        f"{asker} may not have the key {named}. An administrator can grant it to {pack_ref}, or to "
+        f"{action_ref or 'one of its actions'} alone: on the key's page under Keys, or with "
+        f"`attune key grant {refused[0].ref} {action_ref or pack_ref}`.",
+        details={"keys": [key.ref for key in refused], "grantee": action_ref or pack_ref},
+    )
+
+
+def _whose(key: Key) -> str:
+    if key.owner_type == Key.Owner.SYSTEM:
+        return "a key of the system that only grants open"
+    return f"a key of {key.get_owner_type_display().lower()} {key.owner_ref}"
+
+
+def _note_read(keys: Iterable[Key], reader: Actor) -> None:
+    Key.objects.filter(pk__in=[key.pk for key in keys]).update(
+        last_read_at=timezone.now(), last_read_by=audit.actor_name(reader)[:200], reads=F("reads") + 1
+    )
 
 
 @transaction.atomic
@@ -185,6 +184,7 @@ def write(
     ref: str = "",
     name: str = "",
     encrypted: bool = True,
+    granted_only: bool = False,
 ) -> Key:
     """Make a key. With `local_ref` its ref is `<owner>.<local_ref>`; `ref` alone is kept as an alias.
 
@@ -219,11 +219,11 @@ def write(
         owner_ref=owner_user.get_username() if owner_user else owner_ref,
         owner_user=owner_user,
         encrypted=encrypted,
-        sealed=seal(value),
+        granted_only=granted_only,
+        sealed=sealing.seal(value, about=sealing.key(canonical)),
     )
-    audit.record(
-        actor, "key.create", key.ref, after={"name": key.name, "owner": f"{owner_type} {key.owner_ref}".strip()}
-    )
+    told = {"name": key.name, "owner": f"{owner_type} {key.owner_ref}".strip()}
+    audit.record(actor, "key.create", key.ref, after=told | ({"granted_only": True} if granted_only else {}))
     return key
 
 
@@ -232,16 +232,23 @@ _KEEP = object()
 
 @transaction.atomic
 def update(
-    key: Key, *, actor: Actor, value: Any = _KEEP, name: str | None = None, encrypted: bool | None = None
+    key: Key,
+    *,
+    actor: Actor,
+    value: Any = _KEEP,
+    name: str | None = None,
+    encrypted: bool | None = None,
+    granted_only: bool | None = None,
 ) -> Key:
     """Change what is given; the log says that the value changed, never what it is."""
-    before, after = {"name": key.name}, {"name": name or key.name}
+    before: dict[str, Any] = {"name": key.name, "granted_only": key.granted_only}
     if value is not _KEEP:
-        key.sealed = seal(value)
-        after["value"] = "changed"
+        key.sealed = sealing.seal(value, about=sealing.key(key.ref))
     key.name = (name or key.name)[:200]
     key.encrypted = key.encrypted if encrypted is None else encrypted
-    key.save(update_fields=["sealed", "name", "encrypted", "updated"])
+    key.granted_only = key.granted_only if granted_only is None else granted_only
+    key.save(update_fields=["sealed", "name", "encrypted", "granted_only", "updated"])
+    after = {"name": key.name, "granted_only": key.granted_only} | ({"value": "changed"} if value is not _KEEP else {})
     audit.record(actor, "key.update", key.ref, before=before, after=after)
     return key
 

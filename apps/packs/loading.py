@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apps.packs import manifests, registering, runtimes, versions
+from apps.packs import configs, manifests, registering, runtimes, versions
 from apps.packs.components import FOREIGN, Changes, Kind, kinds
 from apps.packs.documents import Document, Finding, Findings, Spec
 from apps.packs.folders import Folder, walk
@@ -245,9 +245,12 @@ def _write_pack(manifest: Spec, report: LoadReport) -> Pack | None:
     if pack.system and _ships_with_attune(pack.folder) and not _ships_with_attune(report.path):
         manifest.document.fault(f"{pack.ref} ships with Attune and cannot be replaced; choose another ref", "ref")
         return None
-    for message in manifests.misfits(manifest.fields["conf_schema"], pack.config):
+    config = configs.open_config(pack)
+    for message in manifests.misfits(manifest.fields["conf_schema"], config):
         manifest.document.warn(f"the configuration in use does not meet the schema: {message}", "conf_schema")
     different = registering.bring_into_line(pack, manifest)
+    if "conf_schema" in different:  # what is secret may be another part of it now
+        different = [*different, *configs.put(pack, config)]
     report.pack_change = "changed" if different else "unchanged"
     if different:
         pack.loaded_at = pack.updated

@@ -52,5 +52,8 @@ urlpatterns = [
     path("pack-indices/<int:pk>", indices.IndexView.as_view()),
     path("pack-indices/<int:pk>/refresh", indices.RefreshIndex.as_view()),
     path("keys", keys.Keys.as_view()),
+    path("keys/<path:ref>/grants", keys.Grants.as_view()),
+    path("keys/<path:ref>/grants/<ref:grantee>", keys.GrantView.as_view()),
+    path("keys/<path:ref>/uses", keys.Uses.as_view()),
     path("keys/<path:ref>", keys.KeyView.as_view()),
 ]

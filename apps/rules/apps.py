@@ -10,10 +10,11 @@ class RulesConfig(AppConfig):
     def ready(self) -> None:
         from apps.access import rights
         from apps.access.reach import By, register
-        from apps.packs import components
+        from apps.packs import components, key_uses, sealing
         from apps.packs.installing import impact
-        from apps.rules import loading, owning
+        from apps.rules import events, loading, owning
         from apps.rules.impact import broken_rules
+        from apps.rules.key_names import names_in_rules
         from apps.rules.models import Enforcement, Event, Rule
 
         register(Rule, By("pack__ref"))
@@ -21,4 +22,6 @@ class RulesConfig(AppConfig):
         register(Enforcement, By("rule_ref", component=True))
         rights.WATCHERS.append(owning.review)
         impact.register(broken_rules)
+        key_uses.register(names_in_rules)
+        sealing.register(events.reseal_all)
         components.register_kind("rules", read=loading.read, register=loading.register)

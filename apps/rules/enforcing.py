@@ -16,12 +16,13 @@ from django.utils import timezone
 from apps.executions import services as executions
 from apps.executions.models import Execution
 from apps.executions.secrets import with_templates
-from apps.packs import lookup
+from apps.packs import configs, lookup, sealing
 from apps.packs.models import Action
 from apps.rules import controls, halting, matching, rendering, rulesets, storm
 from apps.rules.errors import TriggerChanged
 from apps.rules.halting import PAUSE, Halt
 from apps.rules.models import Enforcement, Event, Rule
+from apps.rules.rendering.values import with_references
 from attune.lib import crash, schemas, tallies
 from attune.lib.errors import AttuneError
 from attune.lib.json_values import storable, storable_text
@@ -47,6 +48,7 @@ _COMING = f"""
 _rules = Kept("", lambda keys: Rule.objects.select_related("pack", "action__pack").filter(pk__in=keys))
 # What makes a row that goes with an event, of that event's place in the plan.
 Beside = Iterable[Callable[[Step], tuple[type[Model], Mapping[str, Any]]]]
+SEALED = "sealed"  # in the `config` of an event whose payload has secrets: all of it, encrypted, and where they are
 _WORDS = {True: "matched", False: "not_matched", None: "error"}
 
 
@@ -289,7 +291,7 @@ def _act(rule: Rule, event: Event, context: dict[str, Any], verdict: matching.Ve
     results = list(verdict.results)
     action, parameters, key_slots = rule.action, {}, {}
     try:
-        rendered = rendering.render_parameters(rule.action_params, context)
+        rendered = rendering.render_parameters(rule.action_params, _with_secrets(context, rule, event))
         parameters, key_slots = rendered.value, rendered.key_slots
         if action is None:
             raise AttuneError(f"There is no action {rule.action_ref}; install its pack or choose another action.")
@@ -315,6 +317,20 @@ def _act(rule: Rule, event: Event, context: dict[str, Any], verdict: matching.Ve
         return Decision(rule, None, str(error), results, _shown(action, with_templates(parameters, key_slots)))
     shown = with_templates(request.columns["parameters"], key_slots)
     return Decision(rule, True, verdict.reason, results, shown, request, keys)
+
+
+def _with_secrets(context: dict[str, Any], rule: Rule, event: Event) -> dict[str, Any]:
+    """The context with references in place of the masks, for parameters: the only place that secrets may go to."""
+    if SEALED in event.config:
+        kept, about_it = event.config[SEALED], sealing.payload(event.trigger_ref)
+        payload = with_references(event.payload, kept["text"], about_it, kept["places"])
+        event_names = context["event"] | {"payload": payload}
+        context = context | {"payload": payload, "trigger": rendering.TriggerPayload(payload), "event": event_names}
+    if rule.pack.sealed_config:
+        sealed, places = rule.pack.sealed_config, configs.secret_places(rule.pack)
+        config = with_references(context["config"], sealed, sealing.config(rule.pack.ref), places)
+        context = context | {"config": config, "pack": {"config": config}}
+    return context
 
 
 def _shown(action: Action | None, parameters: Any) -> dict[str, Any]:

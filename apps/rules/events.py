@@ -12,10 +12,10 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from apps.packs import lookup
+from apps.packs import lookup, sealing
 from apps.packs.models import Trigger
 from apps.rules import enforcing
-from apps.rules.enforcing import Beside
+from apps.rules.enforcing import SEALED, Beside
 from apps.rules.errors import PayloadInvalid, TriggerDisabled, UnknownTrigger
 from apps.rules.models import Event, EventKey, Rule
 from attune.lib import schemas
@@ -66,6 +66,37 @@ def check_payload(trigger: Trigger, payload: Any) -> dict[str, Any]:
     except AttuneError as error:
         raise PayloadInvalid(f"Payload of {trigger.ref}: {error.message}", details=error.details) from None
     return payload
+
+
+def sealed(trigger: Trigger, payload: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """The columns of a payload: what its schema calls secret is masked there, and encrypted in `config`."""
+    schema = trigger.payload_schema
+    places = schemas.secret_places(payload, schema) if schema else []
+    if not places:
+        return {"payload": payload, "config": {k: v for k, v in config.items() if k != SEALED} if config else {}}
+    text = sealing.seal(payload, about=sealing.payload(trigger.ref))
+    return {"payload": schemas.mask(payload, schema), "config": config | {SEALED: {"text": text, "places": places}}}
+
+
+def open_payload(event: Event) -> Any:
+    """The payload in clear. Raises KeyUnreadable."""
+    kept = event.config.get(SEALED) if isinstance(event.config, dict) else None
+    return sealing.unseal(kept["text"], about=sealing.payload(event.trigger_ref)) if kept else event.payload
+
+
+def how_it_came(event: Event) -> dict[str, Any]:
+    """Its `config` for people: without what is encrypted there."""
+    return {name: value for name, value in event.config.items() if name != SEALED}
+
+
+def reseal_all() -> int:
+    """Encrypt the secrets of all events anew with the present key. Returns of how many."""
+    count = 0
+    for event in Event.objects.filter(config__has_key=SEALED).only("pk", "config", "trigger_ref").iterator():
+        text = sealing.seal(open_payload(event), about=sealing.payload(event.trigger_ref))
+        event.config[SEALED]["text"] = text
+        count += Event.objects.filter(pk=event.pk).update(config=event.config)
+    return count
 
 
 def keep(trigger: Trigger, *, stamp: str, dedup_key: str, beside: Beside, **columns: Any) -> Emitted:

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from apps.access.models import AuditEntry
 from apps.rules import history, storm, verdicts
+from apps.rules.events import how_it_came
 from apps.rules.models import Enforcement, Event, Pause, Rule
 from attune.lib.api import CursorQuery, Id, PageQuery, Timestamp
 from attune.lib.openapi import Constant, Object, TextOrNull
@@ -260,8 +261,15 @@ class EventSummary(serializers.Serializer):
         return bool(event.payload)
 
 
+class Origin(Object):
+    """How an event came in, without what is encrypted there."""
+
+    def get_attribute(self, instance: Any) -> Any:
+        return how_it_came(instance)
+
+
 class EventDetail(EventSummary):
-    config = Object()
+    config = Origin()
     dedup_key = TextOrNull()
 
 

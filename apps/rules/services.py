@@ -15,7 +15,7 @@ from apps.packs.models import Action, Pack, Trigger
 from apps.rules import enforcing, history, matching, owning, pausing, pressure, quiet, recovery, tasks, verdicts
 from apps.rules.checking import faults_of
 from apps.rules.errors import RefTaken, RuleInvalid, RuleReadOnly
-from apps.rules.events import Beside, Emitted, check_payload, find_trigger, keep
+from apps.rules.events import Beside, Emitted, check_payload, find_trigger, keep, open_payload, sealed
 from apps.rules.models import Event, Rule
 from apps.rules.pausing import pause_rules, resume_rules
 from apps.rules.storm import forget
@@ -61,8 +61,7 @@ def emit_event(
     emitted = keep(
         trigger,
         dedup_key=dedup_key[:300],
-        payload=check_payload(trigger, payload),
-        config=config or {},
+        **sealed(trigger, check_payload(trigger, payload), config or {}),
         source=source[:200],
         rule=rule,
         rule_ref=rule.ref if rule else "",
@@ -107,7 +106,7 @@ def replay_event(event: Event, *, actor: Any) -> Event:
     with transaction.atomic():
         new = emit_event(
             event.trigger_ref,
-            payload=event.payload,
+            payload=open_payload(event),
             config=event.config,
             source=f"replay by {audit.actor_name(actor)}",
             rule=event.rule,
@@ -245,9 +244,8 @@ def dry_run(
     if isinstance(trigger, str):
         trigger = find_trigger(trigger)
     if event is None:
-        event = Event(
-            trigger=trigger, trigger_ref=trigger.ref, payload=check_payload(trigger, payload), created=timezone.now()
-        )
+        columns = sealed(trigger, check_payload(trigger, payload), {})
+        event = Event(trigger=trigger, trigger_ref=trigger.ref, created=timezone.now(), **columns)
     pack = rule.pack if rule else (action.pack if action else trigger.pack)
     draft = Rule(
         ref=rule.ref if rule else f"{pack.ref}.draft",

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from typing import IO
 
@@ -41,7 +41,14 @@ class Child:
     """
 
     def __init__(
-        self, process: subprocess.Popen[bytes], *, selector: BaseSelector, log: SensorLog, token: str, grace: float
+        self,
+        process: subprocess.Popen[bytes],
+        *,
+        selector: BaseSelector,
+        log: SensorLog,
+        token: str,
+        grace: float,
+        hidden: Iterable[str] = (),
     ) -> None:
         self.process = process
         self.log = log
@@ -50,7 +57,7 @@ class Child:
         self.end_asked = ""  # why we ended it; empty when it ended by itself
         self._selector = selector
         self._marker = marker_of(token)
-        self._mask = Mask([token])  # whoever may see an event must not get hold of the sensor's rights
+        self._mask = Mask([token, *hidden])  # whoever may see an event must not get hold of the sensor's rights
         self._grace = grace
         self._kill_at: float | None = None
         self._said, self._wrote = LineBuffer(MAX_LINE), LineBuffer(LONGEST_LOG_LINE)
@@ -73,7 +80,7 @@ class Child:
         return self._said.has_line
 
     def next_line(self) -> bytes | None:
-        """The next line it printed, its own token masked; None when there is no whole one now."""
+        """The next line it printed, its own token and long secrets masked; None when there is no whole one now."""
         line = self._said.pop()
         if line is not None and len(line) <= MAX_LINE:
             line = self._mask.raw(line)

@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Case, Count, Max, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Now
 
-from apps.packs import runtimes
+from apps.packs import configs, runtimes
 from apps.packs.models import Sensor
 from apps.rules.events import last_of_sensors
 from apps.rules.models import Event, Rule
@@ -127,7 +127,11 @@ def plan(sensor_id: int) -> Plan | None:
 def _program(sensor: Sensor) -> Program:
     properties = (sensor.parameters_schema or {}).get("properties") or {}
     defaults = {name: about["default"] for name, about in properties.items() if "default" in about}
-    variables = settings_variables(defaults, sensor.pack.effective_config, sensor.config or {})
+    try:
+        given = configs.open_effective(sensor.pack)
+    except AttuneError as error:
+        return Program((), sensor.pack.folder, (), (), sensor.pack.digest, error.message)
+    variables = settings_variables(defaults, given, sensor.config or {})
     try:
         command = runtimes.command_for(sensor)
     except AttuneError as error:
@@ -142,7 +146,7 @@ def _program(sensor: Sensor) -> Program:
 
 
 def _secrets(sensor: Sensor, rules: Iterable[Rule]) -> tuple[str, ...]:
-    secret = schemas.secret_values(sensor.pack.effective_config, sensor.pack.conf_schema)
+    secret = schemas.secret_values(configs.open_effective(sensor.pack), sensor.pack.conf_schema)
     secret += schemas.secret_values(sensor.config or {}, sensor.parameters_schema)
     for rule in rules:
         secret += schemas.secret_values(rule.trigger_params, rule.trigger.parameters_schema)  # type: ignore[union-attr]

@@ -9,6 +9,8 @@ from selectors import BaseSelector
 
 from django.conf import settings
 
+from apps.packs.key_reads import KeyReads
+from apps.packs.models import Sensor
 from apps.sensors.briefing import snapshots
 from apps.sensors.child import Child, marker_of
 from apps.sensors.desired import Plan, last_events
@@ -17,6 +19,8 @@ from apps.sensors.tokens import token_for
 from attune.lib import processes
 from attune.lib.confining import here
 from attune.lib.surroundings import base_environment
+
+LONG_ENOUGH = 8  # characters of a secret that is masked in events, which are data and must not be harmed
 
 
 def start(plan: Plan, *, generation: int, selector: BaseSelector) -> Child:
@@ -28,7 +32,7 @@ def start(plan: Plan, *, generation: int, selector: BaseSelector) -> Child:
     told, left = snapshots(plan.rules, last_events(plan.rules), takes_control_lines=sensor.takes_control_lines)
     token = token_for(sensor.pk, generation)
     env = environment(plan, token=token, told=told)
-    log = SensorLog(sensor.ref, secrets=[token, *plan.secrets])
+    log = SensorLog(sensor.ref, secrets=[token, *plan.secrets], reads=_reads(sensor))
     process = processes.start(
         here.confined(program.argv),
         cwd=program.cwd,
@@ -38,7 +42,9 @@ def start(plan: Plan, *, generation: int, selector: BaseSelector) -> Child:
     )
     for pipe in filter(None, (process.stdout, process.stderr)):
         here.hand_over(pipe.fileno())  # else it could not open /dev/stderr
-    child = Child(process, selector=selector, log=log, token=token, grace=settings.ATTUNE_KILL_GRACE)
+    child = Child(
+        process, selector=selector, log=log, token=token, hidden=_hidden(plan), grace=settings.ATTUNE_KILL_GRACE
+    )
     try:
         log.note(f"Started as process {process.pid}, generation {generation}, for {len(plan.rules)} rules.")
         for line in left:
@@ -47,6 +53,15 @@ def start(plan: Plan, *, generation: int, selector: BaseSelector) -> Child:
         child.close()  # nobody would know of it
         raise
     return child
+
+
+def _hidden(plan: Plan) -> list[str]:
+    """The secrets that are not even let through in events: those too long to be there by chance."""
+    return [secret for secret in plan.secrets if len(secret) >= LONG_ENOUGH]
+
+
+def _reads(sensor: Sensor) -> KeyReads:
+    return KeyReads(f"sensor {sensor.ref}", {sensor.ref, sensor.pack.ref, ""})
 
 
 def environment(plan: Plan, *, token: str, told: str) -> dict[str, str]:

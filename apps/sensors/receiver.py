@@ -20,7 +20,8 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.access.origin import client_address
-from apps.packs import keys, lookup
+from apps.packs import lookup, sealing
+from apps.packs.models import Trigger
 from apps.rules.errors import Overloaded, TriggerChanged
 from apps.rules.services import check_pressure, emit_event
 from apps.sensors import deliveries, signatures, webhooks
@@ -113,10 +114,9 @@ def _admit(request: HttpRequest, key: str, seen: lookup.Seen, knock: Knock) -> H
     _check_rate(trigger.ref, options.rate_limit)
     mark = ""
     if options.scheme:
-        secret = str(keys.unseal(trigger.webhook_secret)).encode() if trigger.webhook_secret else b""
         mark = signatures.check(
             options.scheme,
-            secret=secret,
+            secret=_secret_of(trigger),
             headers=knock.headers,
             body=body,
             now=time.time(),
@@ -148,6 +148,12 @@ def _admit(request: HttpRequest, key: str, seen: lookup.Seen, knock: Knock) -> H
         "message": message,
     }
     return _answer(202, {"data": fields, **fields})
+
+
+def _secret_of(trigger: Trigger) -> bytes:
+    if not trigger.webhook_secret:
+        return b""
+    return str(sealing.unseal(trigger.webhook_secret, about=sealing.webhook(trigger.ref))).encode()
 
 
 def _body(request: HttpRequest, most: int, knock: Knock) -> bytes:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from django.conf import settings
 
+from apps.packs.key_reads import KeyReads, new_of
 from attune.lib.masks import Mask
 
 logger = logging.getLogger(__name__)
@@ -48,10 +49,10 @@ def tail(ref: str, *, limit: int = 64 * 1024) -> str:
 class SensorLog:
     """The open log of one run. Secrets are masked; a full disk loses lines, never the sensor."""
 
-    def __init__(self, ref: str, *, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, ref: str, *, secrets: Iterable[str] = (), reads: KeyReads | None = None) -> None:
         self.path = path_of(ref)
         self.last_line = ""  # of the sensor itself
-        self._mask = Mask(secrets)
+        self._mask, self._reads = Mask(secrets), reads
         self._file: BinaryIO | None = None
         self._size = 0
 
@@ -67,6 +68,8 @@ class SensorLog:
         self._put(b"[attune] " + self.masked(text.encode("utf-8", "replace")))
 
     def masked(self, data: bytes) -> bytes:
+        if self._reads is not None:
+            self._mask.add(new_of(self._reads))
         return self._mask.raw(data)
 
     def close(self) -> None:

@@ -31,6 +31,7 @@ class Kind:
     days: int  # 0: for ever
     may_go: Callable[[QuerySet[Any], datetime], QuerySet[Any]] = lambda rows, before: rows
     in_order: bool = True
+    before_delete: Callable[[], object] = lambda: None  # said in each transaction that deletes
 
     @property
     def before(self) -> datetime:
@@ -70,6 +71,7 @@ def prune(kind: Kind, *, go_on: Callable[[], bool] = lambda: True) -> Pruned:
             some, keys = keys[:size], keys[size:]
             began = time.monotonic()
             with transaction.atomic():
+                kind.before_delete()
                 kind.model._default_manager.filter(pk__in=some).only("pk").delete()
             took = time.monotonic() - began
             done.count += len(some)

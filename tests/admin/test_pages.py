@@ -16,7 +16,7 @@ from apps.access.models import ApiToken, AuditEntry
 from apps.executions import logs
 from apps.executions.models import Execution, Policy, Status, Worker
 from apps.executions.services import create_policy
-from apps.packs import keys, services
+from apps.packs import configs, keys, services
 from apps.packs.models import Action, Key, Pack, Runtime, Sensor, Trigger
 from apps.rules.enforcing import enforce
 from apps.rules.models import Enforcement, Event, Rule
@@ -420,7 +420,7 @@ def test_a_packs_secret_setting_is_never_sent_back_and_survives_being_saved_agai
     sent = {"config__mode": "form", "config__form": json.dumps({"token": "********", "room": "b"})}
     assert client.post(address, sent).status_code == 302
     pack.refresh_from_db()
-    assert pack.config == {"token": "deep-secret", "room": "b"}
+    assert configs.open_config(pack) == {"token": "deep-secret", "room": "b"}
 
 
 def test_a_secret_parameter_is_kept_when_an_execution_is_run_again_with_changes(sign_in, core):

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from apps.executions.models import Status
-from apps.packs import services
+from apps.packs import configs, services
 from apps.packs.models import Action, Pack
 from tests.api.runs import running_execution
 from tests.conftest import write_pack
@@ -110,7 +110,7 @@ def test_a_pack_is_configured_and_its_secrets_stay_masked(api: Any, make_pack: A
     kept = api().put("/api/v1/packs/demo/config", {"config": {"url": "http://x", "token": "s3cret"}})
     assert kept.json()["data"]["config"] == {"url": "http://x", "token": "********"}
     api().put("/api/v1/packs/demo/config", {"config": {"url": "http://y", "token": "********"}})
-    assert Pack.objects.get(ref="demo").config == {"url": "http://y", "token": "s3cret"}
+    assert configs.open_config(Pack.objects.get(ref="demo")) == {"url": "http://y", "token": "s3cret"}
 
 
 # The four operations -------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from apps.access.models import AuditEntry
 from apps.executions.models import Execution, Status, Worker
+from apps.packs import configs
 from apps.packs.models import Action, Pack, Runtime, Trigger
 from apps.rules.models import Enforcement, Event, Rule
 from tests.conftest import write_pack
@@ -531,7 +532,7 @@ def test_an_ad_hoc_pack_is_made_changed_and_deleted(api: Callable[..., APIClient
     assert made.json()["data"]["config"] == {"password": "********"}
     sent_back = client.put("/api/v1/packs/mine", {"config": {"password": "********", "url": "http://x"}, "meta": None})
     assert sent_back.json()["data"]["config"] == {"password": "********", "url": "http://x"}
-    assert Pack.objects.get(ref="mine").config == {"password": "s3cret", "url": "http://x"}
+    assert configs.open_config(Pack.objects.get(ref="mine")) == {"password": "s3cret", "url": "http://x"}
     assert client.put("/api/v1/packs/mine", {"config": {"url": 3}}).status_code == 422
     assert client.put("/api/v1/packs/mine", {"label": "Ours"}).json()["data"]["label"] == "Ours"
     assert client.post("/api/v1/packs", body).status_code == 409

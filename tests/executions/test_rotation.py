@@ -26,5 +26,5 @@ def test_keys_and_secret_parameters_are_readable_with_the_new_key_alone(make_act
     settings.ATTUNE_ENCRYPTION_KEY_FALLBACKS = []
     key.refresh_from_db()
     execution.refresh_from_db()
-    assert keys.unseal(key.sealed) == "abc" and reveal(execution) == {"p": "hidden"}
+    assert keys.value_of(key) == "abc" and reveal(execution) == {"p": "hidden"}
     assert AuditEntry.objects.filter(action="key.rotate").exists()

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from apps.access.models import AuditEntry
-from apps.packs import keys, services
+from apps.packs import configs, sealing, services
 from apps.packs.errors import InUse, NotEditable, PackInvalid, PackNotFound
 from apps.packs.models import Action, Pack, Runtime, Trigger
 from attune.lib.errors import Conflict, InvalidInput
@@ -104,12 +104,35 @@ def test_a_configuration_is_checked_with_the_manifests_and_masked_in_the_log(wri
     schema = {"url": {"type": "string", "required": True}, "token": {"type": "string", "secret": True}, "n": "integer"}
     services.load_pack(write(conf_schema=schema, config={"url": "http://x"}))
     pack = services.set_pack_config(Pack.objects.get(), {"token": "hunter2"}, actor="anna")
-    assert Pack.objects.get().effective_config == {"url": "http://x", "token": "hunter2"}
+    kept = Pack.objects.get()
+    assert kept.effective_config == {"url": "http://x", "token": "********"}
+    assert configs.open_effective(kept) == {"url": "http://x", "token": "hunter2"}
+    assert "hunter2" not in str(Pack.objects.values())
     assert "hunter2" not in str(AuditEntry.objects.latest("pk").after)
     for wrong, words in (({"n": "x"}, "setting 'n'"), ({"m": 1}, "unknown setting 'm'"), ([], "mapping")):
         with pytest.raises(SchemaMismatch, match=words):
             services.set_pack_config(pack, wrong, actor="anna")  # type: ignore[arg-type]
+    assert configs.open_config(Pack.objects.get()) == {"token": "hunter2"}
+
+
+def test_a_setting_that_becomes_secret_is_encrypted_when_the_pack_is_loaded_again(write: Write) -> None:
+    services.load_pack(write(conf_schema={"token": {"type": "string"}}))
+    services.set_pack_config(Pack.objects.get(), {"token": "hunter2"}, actor="anna")
     assert Pack.objects.get().config == {"token": "hunter2"}
+    services.load_pack(write(conf_schema={"token": {"type": "string", "secret": True}}))
+    pack = Pack.objects.get()
+    assert (pack.config, configs.open_config(pack)) == ({"token": "********"}, {"token": "hunter2"})
+    services.load_pack(write(conf_schema={"token": {"type": "string"}}))
+    assert Pack.objects.get().config == {"token": "hunter2"}
+
+
+def test_the_same_holds_for_an_ad_hoc_pack_whose_schema_changes() -> None:
+    pack = services.save_adhoc_pack(ref="own", actor="anna", conf_schema={"token": {"type": "string"}})
+    services.set_pack_config(pack, {"token": "hunter2"}, actor="anna")
+    secret = {"token": {"type": "string", "secret": True}}
+    pack = services.save_adhoc_pack(ref="own", pack=pack, actor="anna", conf_schema=secret)
+    assert "hunter2" not in str(Pack.objects.values())
+    assert configs.open_config(pack) == {"token": "hunter2"}
 
 
 # Made in forms -------------------------------------------------------------------------------------------------------
@@ -254,9 +277,9 @@ def test_webhook_options_are_checked_and_their_secret_is_sealed(paid: Trigger) -
         "networks": ["10.0.0.0/8", "::1/128"],
         "rate_limit": 60,
     }
-    assert keys.unseal(kept.webhook_secret) == "hunter2"
+    assert sealing.unseal(kept.webhook_secret, about=sealing.webhook(kept.ref)) == "hunter2"
     services.set_webhook_options(paid, {}, actor="anna")
-    assert keys.unseal(Trigger.objects.get().webhook_secret) == "hunter2"
+    assert sealing.unseal(Trigger.objects.get().webhook_secret, about=sealing.webhook(kept.ref)) == "hunter2"
     services.set_webhook_options(paid, {}, secret="", actor="anna")
     assert Trigger.objects.get().webhook_secret == ""
     assert "hunter2" not in str(list(AuditEntry.objects.values("before", "after")))

@@ -262,7 +262,7 @@ def test_the_actions_pack_decides_which_keys_a_rule_may_hand_over_and_a_systems_
     with flow():
         emit_event(rule.trigger, payload={})
     refused = Execution.objects.get()
-    assert refused.status == Status.FAILED and "Pack demo may not read adhoc.token" in refused.error
+    assert refused.status == Status.FAILED and "may not have the key pack.adhoc.token" in refused.error
     keys.write(local_ref="token", value="of everybody", actor="t")
     services.update_rule(rule, action_params={"message": "{{ key.system.token }}"}, actor="t")
     with flow():

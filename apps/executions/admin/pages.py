@@ -207,6 +207,7 @@ class ExecutionAdmin(AttuneAdmin):
                 timeout=form.cleaned_data["timeout"],
                 trace_tag=form.cleaned_data["trace_tag"],
                 requested_by=request.user,
+                actor=principal(request),
             )
             return HttpResponseRedirect(page_url("executions.execution", execution.pk))
 

@@ -132,6 +132,7 @@ class Execute(APIView):
             "env_vars": given["env_vars"],
             "timeout": given.get("timeout_seconds"),
             "permission_set_refs": given.get("permission_set_refs") or [],
+            "actor": principal if principal.is_person else None,
             **_origin(principal, action, given.get("trace_tag") or ""),
         }
         if key := idempotency_key(request):

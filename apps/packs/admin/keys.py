@@ -15,10 +15,10 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from apps.access.admin_base import AttuneAdmin, command, list_url, page_url, principal
+from apps.access.admin_base import AttuneAdmin, allows, command, list_url, page_url, principal
 from apps.access.admin_show import moment
 from apps.access.principals import Role
-from apps.packs import keys
+from apps.packs import grants, key_uses, keys
 from apps.packs.models import Key
 from apps.packs.views.keys import require_owner
 
@@ -50,7 +50,8 @@ class KeyForm(forms.Form):
         choices=[choice for choice in Key.Owner.choices if choice[0] != Key.Owner.IDENTITY],
         widget=UnfoldAdminSelectWidget,
         label="Owner",
-        help_text="System: every rule and action that names it. Pack, action, sensor: only that one.",
+        help_text="System: every rule and action that names it. Pack, action, sensor: only that one, and what it is "
+        "granted to.",
     )
     owner_ref = forms.CharField(
         required=False,
@@ -58,13 +59,18 @@ class KeyForm(forms.Form):
         label="Owner's ref",
         help_text="The ref of the pack, action or sensor; empty for the system.",
     )
+    granted_only = forms.BooleanField(
+        required=False,
+        label="Only for what it is granted to",
+        help_text="Of a system key: naming it in a rule or an action is not enough.",
+    )
     value = ValueField()
     is_json = forms.BooleanField(required=False, label="The value is JSON")
 
     def __init__(self, *args: Any, key: Key | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if key is not None:
-            for name in ("name", "owner_type", "owner_ref"):
+            for name in ("name", "owner_type", "owner_ref", "granted_only"):
                 del self.fields[name]
 
     def clean(self) -> dict[str, Any]:
@@ -75,6 +81,16 @@ class KeyForm(forms.Form):
             except forms.ValidationError:
                 self.add_error("value", "This is not JSON. Its text is not shown again; enter it once more.")
         return cleaned
+
+
+class GrantForm(forms.Form):
+    """Whom a key is granted to."""
+
+    grantee = forms.CharField(
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "placeholder": "slack or slack.post_message"}),
+        label="Pack, action or sensor",
+    )
 
 
 @admin.register(Key)
@@ -100,7 +116,39 @@ class KeyAdmin(AttuneAdmin):
         return moment(key.updated)
 
     def page(self, request: HttpRequest, key: Key) -> dict[str, Any]:
-        return {"form": KeyForm(key=key), "replace_url": self.command_url(key, "replace")}
+        """The page; who uses the key is for administrators, who may see every pack."""
+        shown = {"form": KeyForm(key=key), "replace_url": self.command_url(key, "replace")}
+        if not allows(request, Role.ADMIN):
+            return shown
+        return shown | {
+            "grants": key.grants.all(),
+            "uses": [(named, _page_of(named)) for named in key_uses.uses_of(key)],
+            "grant_form": GrantForm(),
+            "grant_url": self.command_url(key, "grant"),
+            "revoke_url": self.command_url(key, "revoke"),
+        }
+
+    @command("Grant", role=Role.ADMIN, when=lambda key: False)
+    def grant(self, request: HttpRequest, key: Key) -> str:
+        grantee = request.POST.get("grantee", "").strip()
+        grants.grant(key, grantee, actor=principal(request))
+        return f"{grantee} may have this key."
+
+    @command("Take back", role=Role.ADMIN, when=lambda key: False)
+    def revoke(self, request: HttpRequest, key: Key) -> str:
+        grantee = request.POST.get("grantee", "").strip()
+        grants.revoke(key, grantee, actor=principal(request))
+        return f"{grantee} may not have this key any more."
+
+    @command("Only for what it is granted to", role=Role.ADMIN, when=lambda key: _is_open(key))
+    def close(self, request: HttpRequest, key: Key) -> str:
+        keys.update(key, granted_only=True, actor=principal(request))
+        return "Only what this key is granted to may have it now."
+
+    @command("For all that name it", role=Role.ADMIN, when=lambda key: key.granted_only)
+    def open(self, request: HttpRequest, key: Key) -> str:
+        keys.update(key, granted_only=False, actor=principal(request))
+        return "Every rule and action that names this key may have it now."
 
     @command("Replace the value", role=Role.ADMIN, when=lambda key: False)
     def replace(self, request: HttpRequest, key: Key) -> HttpResponse | str:
@@ -139,6 +187,7 @@ class KeyAdmin(AttuneAdmin):
                 owner_type=given["owner_type"],
                 owner_ref=given["owner_ref"].strip(),
                 local_ref=given["name"].strip(),
+                granted_only=given["granted_only"] and given["owner_type"] == Key.Owner.SYSTEM,
                 name=given["name"].strip(),
             )
             self.message_user(request, f"Key {key.ref} is kept.")
@@ -147,6 +196,15 @@ class KeyAdmin(AttuneAdmin):
         response = self.form_page(request, form, save=save, context={"title": "New key", "submit": "Keep the key"})
         _without_value(form)
         return response
+
+
+def _is_open(key: Key) -> bool:
+    return key.owner_type == Key.Owner.SYSTEM and not key.granted_only
+
+
+def _page_of(named: key_uses.Named) -> str:
+    model = {"action": "packs.action", "pack": "packs.pack", "rule": "rules.rule"}[named.kind]
+    return page_url(model, named.ref)
 
 
 def _without_value(form: KeyForm) -> KeyForm:

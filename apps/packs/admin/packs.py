@@ -16,7 +16,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 from apps.access.admin_base import allows, command, list_url, page_url, principal
 from apps.access.admin_show import badge, moment
 from apps.access.principals import Role
-from apps.packs import services
+from apps.packs import configs, services
 from apps.packs.admin.base import EnabledFilter, schema_rows
 from apps.packs.admin.drawing import drawn_anew
 from apps.packs.admin.forms import AdhocPackForm, ConfigForm, LoadForm
@@ -173,7 +173,7 @@ class PackAdmin(UpkeepAdmin):
         )
 
         def save(form: ConfigForm) -> HttpResponse:
-            config = _unmasked(form.cleaned_data["config"], pack.config)
+            config = _unmasked(form.cleaned_data["config"], configs.open_config(pack))
             services.set_pack_config(pack, config, actor=principal(request))
             self.message_user(request, f"The settings of {pack.ref} are saved.")
             return HttpResponseRedirect(page_url("packs.pack", pack.ref))

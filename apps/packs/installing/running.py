@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import F, Q
 from django.utils import timezone
 
-from apps.packs import keys, loading
+from apps.packs import loading, sealing
 from apps.packs.errors import PackNotFound
 from apps.packs.installing import steps, store, switching
 from apps.packs.installing.bringing import Asked
@@ -106,7 +106,7 @@ def _forget_upload(pk: int) -> None:
 def _install(work: Work, *, only_plan: bool = False) -> dict[str, Any]:
     row, options = work.installation, work.options
     asked = Asked(
-        source=keys.unseal(row.sealed_source) if row.sealed_source else row.source,
+        source=sealing.unseal(row.sealed_source, about=sealing.INSTALLATION) if row.sealed_source else row.source,
         **{name: options[name] for name in Asked.__dataclass_fields__ if name in options and name != "source"},
     )
     return steps.install(work, asked, only_plan=only_plan)

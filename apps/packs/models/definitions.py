@@ -63,7 +63,8 @@ class Pack(Timestamped):
     enabled = models.BooleanField(default=True)
     conf_schema = models.JSONField(default=dict, blank=True)  # JSON Schema of the configuration, normal form
     config_defaults = models.JSONField(default=dict, blank=True)  # `config` of the manifest
-    config = JSONFormField(default=dict, blank=True)  # the operator's own values; they survive a reload
+    config = JSONFormField(default=dict, blank=True)  # the operator's own values, secrets masked; they survive a reload
+    sealed_config = models.TextField(blank=True)  # all of them, encrypted (packs.configs); empty where none is secret
     meta = models.JSONField(default=dict, blank=True)
     tags = models.JSONField(default=list, blank=True)
     runtime_deps = models.JSONField(default=list, blank=True)
@@ -90,7 +91,7 @@ class Pack(Timestamped):
 
     @property
     def effective_config(self) -> dict[str, Any]:
-        """Schema defaults, the manifest's values over them, the operator's over those."""
+        """Schema defaults, the manifest's values over them, the operator's over those, whose secrets are masked."""
         properties = self.conf_schema.get("properties", {}) if isinstance(self.conf_schema, dict) else {}
         defaults = {name: s["default"] for name, s in properties.items() if isinstance(s, dict) and "default" in s}
         return defaults | (self.config_defaults or {}) | (self.config or {})
@@ -198,7 +199,7 @@ class Trigger(Component):
     examples = models.JSONField(default=list, blank=True)
     webhook_enabled = models.BooleanField(default=False)
     webhook_key = models.CharField(max_length=40, unique=True, null=True, blank=True)  # wh_ + 32 hex
-    webhook_secret = models.TextField(blank=True)  # encrypted (packs.keys.seal)
+    webhook_secret = models.TextField(blank=True)  # encrypted (packs.sealing)
     # {"scheme": "github|generic|stripe|slack|attune", "header"?, "tolerance": s, "networks": [], "rate_limit": n/min,
     #  "max_bytes": n, "dedup_header": ""}
     webhook_config = models.JSONField(default=dict, blank=True)
@@ -246,7 +247,10 @@ class Key(Timestamped):
     owner_ref = models.CharField(max_length=200, blank=True)  # the pack's, action's or sensor's ref, or the user name
     encrypted = models.BooleanField(default=True)  # what the owner asked for; the value is encrypted in either case
     sealed = models.TextField()  # the JSON of the value, encrypted
+    granted_only = models.BooleanField(default=False)  # a system key that not every action which names it may have
     last_read_at = models.DateTimeField(null=True, blank=True)
+    last_read_by = models.CharField(max_length=200, blank=True)  # as the audit log calls them
+    reads = models.PositiveBigIntegerField(default=0)
     owner_user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="keys")
 
     class Meta:
@@ -254,3 +258,18 @@ class Key(Timestamped):
 
     def __str__(self) -> str:
         return self.ref
+
+
+class KeyGrant(Timestamped):
+    """An administrator lets a pack, or one component, have a key that is not its own."""
+
+    key = models.ForeignKey(Key, models.CASCADE, related_name="grants")
+    grantee = models.CharField(max_length=200)  # the ref of a pack, an action or a sensor
+    granted_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["grantee"]
+        constraints = [models.UniqueConstraint(fields=["key", "grantee"], name="key_granted_once")]
+
+    def __str__(self) -> str:
+        return f"{self.key_id} to {self.grantee}"

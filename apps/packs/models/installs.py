@@ -65,7 +65,7 @@ class Installation(Timestamped):
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.REQUESTED)
     source = models.CharField(max_length=2000, blank=True)  # without credentials
     options = models.JSONField(default=dict, blank=True)  # as asked: ref_spec, force, skip_tests, …
-    sealed_source = models.TextField(blank=True)  # encrypted (packs.keys.seal), where the source holds credentials
+    sealed_source = models.TextField(blank=True)  # encrypted (packs.sealing), where the source holds credentials
     pack_ref = models.CharField(max_length=100, blank=True)  # known once the files are read
     pack_version = models.CharField(max_length=60, blank=True)
     from_version = models.CharField(max_length=60, blank=True)  # what was installed before

@@ -15,11 +15,11 @@ from django.utils import timezone
 from apps.access import audit
 from apps.access.audit import Actor
 from apps.packs.errors import KeyUnreadable
-from apps.packs.keys import seal, unseal
 from apps.packs.models import PackIndex
 from apps.packs.registry import addresses, fetching
 from apps.packs.registry.documents import Index, read_index
 from apps.packs.registry.errors import IndexExists
+from apps.packs.sealing import INDEX, seal, unseal
 from attune.lib.errors import AttuneError, InvalidInput
 from attune.lib.schemas import MASK
 
@@ -147,7 +147,7 @@ def read(index: PackIndex) -> Index:
 
 def headers_of(index: PackIndex) -> dict[str, str]:
     """The headers to send to the index, and to whatever of its own server it names; secret. Raises KeyUnreadable."""
-    return unseal(index.sealed_headers) if index.sealed_headers else {}
+    return unseal(index.sealed_headers, about=INDEX) if index.sealed_headers else {}
 
 
 def headers_for(index: PackIndex, url: str) -> dict[str, str]:
@@ -212,7 +212,7 @@ def _sealed(headers: dict[str, Any], former: dict[str, str]) -> str:
         if not isinstance(value, str) or value == MASK or not _HEADER_VALUE.match(value):
             raise InvalidInput(f"The header {name} must be one line of text.")
         kept[name] = value
-    return seal(kept) if kept else ""
+    return seal(kept, about=INDEX) if kept else ""
 
 
 def _facts(index: PackIndex) -> dict[str, Any]:

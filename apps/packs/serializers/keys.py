@@ -24,6 +24,9 @@ class KeyRequest(serializers.Serializer):
     owner_identity_login = serializers.CharField(max_length=150, required=False, allow_null=True)
     value = serializers.JSONField(allow_null=True)
     encrypted = serializers.BooleanField(default=True)
+    granted_only = serializers.BooleanField(
+        default=False, help_text="Of a system key: not every action that names it may have it, only those granted to."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs.get("local_ref") and not attrs.get("ref"):
@@ -35,6 +38,7 @@ class KeyChange(serializers.Serializer):
     value = serializers.JSONField(required=False, allow_null=True)
     name = serializers.CharField(max_length=200, required=False, allow_null=True)
     encrypted = serializers.BooleanField(required=False, allow_null=True)
+    granted_only = serializers.BooleanField(required=False, allow_null=True)
 
 
 class KeyQuery(PageQuery):
@@ -57,6 +61,10 @@ class KeySummary(serializers.Serializer):
     owner_type = serializers.ChoiceField(choices=Key.Owner.choices)
     owner = TextOrNull(source="owner_ref")
     encrypted = serializers.BooleanField()
+    granted_only = serializers.BooleanField()
+    last_read_at = Timestamp(allow_null=True)
+    last_read_by = TextOrNull()
+    reads = serializers.IntegerField()
     created = Timestamp()
 
 
@@ -81,3 +89,33 @@ class KeyDetail(KeySummary):
 
     def get_owner_sensor_ref(self, key: Key) -> str | None:
         return key.owner_ref if key.owner_type == Key.Owner.SENSOR else None
+
+
+class GrantRequest(serializers.Serializer):
+    grantee = serializers.CharField(max_length=200, help_text="The ref of a pack, an action or a sensor.")
+
+
+class Grant(serializers.Serializer):
+    """A pack or component that may have the key although it is not its own."""
+
+    grantee = serializers.CharField()
+    granted_by = TextOrNull()
+    created = Timestamp()
+
+
+class Use(serializers.Serializer):
+    """A place that names the key."""
+
+    kind = serializers.ChoiceField(choices=["action", "pack", "rule"])
+    ref = serializers.CharField()
+    place = serializers.CharField()
+
+
+class KeyUses(serializers.Serializer):
+    """Where a key is named, and who read it last."""
+
+    ref = serializers.CharField()
+    uses = Use(many=True)
+    last_read_at = Timestamp(allow_null=True)
+    last_read_by = TextOrNull()
+    reads = serializers.IntegerField()

@@ -10,7 +10,7 @@ from django.db import transaction
 from apps.access import audit, reach
 from apps.access.audit import Actor
 from apps.access.principals import Role
-from apps.packs import keys, webhooks
+from apps.packs import configs, sealing, webhooks
 from apps.packs.errors import InUse, NotEditable
 from apps.packs.models import Pack, Trigger
 from attune.lib import schemas
@@ -39,7 +39,11 @@ def save_adhoc_pack(*, ref: str, actor: Actor, pack: Pack | None = None, **field
         pack = Pack(ref=ref, label=title_of(ref), is_adhoc=True)
     elif not pack.is_adhoc:
         raise NotEditable(f"Pack {pack.ref} is defined by its files in {pack.path}; change them and load it again.")
-    return _save(pack, fields, _PACK_FIELDS, actor, "pack")
+    config, schema = configs.open_config(pack), pack.conf_schema
+    _save(pack, fields, _PACK_FIELDS, actor, "pack")
+    if pack.conf_schema != schema and config:  # what is secret may be another part of it now
+        pack.save(update_fields=configs.put(pack, config))
+    return pack
 
 
 @transaction.atomic
@@ -123,7 +127,7 @@ def set_webhook_options(
     """Replace the webhook's options; `secret` None keeps the present one, empty removes it. Raises InvalidInput."""
     trigger.webhook_config = webhooks.checked(options)
     if secret is not None:
-        trigger.webhook_secret = keys.seal(secret) if secret else ""
+        trigger.webhook_secret = sealing.seal(secret, about=sealing.webhook(trigger.ref)) if secret else ""
     return _save_webhook(trigger, "trigger.set_webhook_options", actor)
 
 

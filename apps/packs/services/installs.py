@@ -16,7 +16,7 @@ from django.utils import timezone
 from apps.access import audit, reach
 from apps.access.audit import Actor
 from apps.access.principals import Role
-from apps.packs import environments, keys, tasks, versions
+from apps.packs import environments, sealing, tasks, versions
 from apps.packs.errors import InUse, NotEditable, PackNotFound, SourceInvalid
 from apps.packs.installing import batch, bringing, recovery, store, switching, tidying
 from apps.packs.installing.bringing import Asked
@@ -64,7 +64,7 @@ def request_installation(
         actor=actor,
         reason=reason,
         source=found.shown,
-        sealed_source=keys.seal(source) if found.shown != source else "",
+        sealed_source=sealing.seal(source, about=sealing.INSTALLATION) if found.shown != source else "",
         pack_ref=given.get("pack_ref", ""),
         options=given,
     )

@@ -12,7 +12,7 @@ from django.db import transaction
 from apps.access import audit, reach
 from apps.access.audit import Actor
 from apps.access.principals import Role
-from apps.packs import environments, loading, runtimes
+from apps.packs import configs, environments, loading, runtimes
 from apps.packs.errors import NotEditable, PackNotFound
 from apps.packs.installing import switching
 from apps.packs.loading import LoadReport
@@ -97,10 +97,9 @@ def set_pack_config(pack: Pack, config: dict[str, Any], *, actor: Actor) -> Pack
     """
     reach.require(actor, Role.EDITOR, pack)
     check_pack_config(pack, config)
-    before = schemas.mask(pack.config, pack.conf_schema)
-    pack.config = config
-    pack.save(update_fields=["config", "updated"])
-    audit.record(actor, "pack.configure", pack.ref, before=before, after=schemas.mask(config, pack.conf_schema))
+    before = pack.config
+    pack.save(update_fields=[*configs.put(pack, config), "updated"])
+    audit.record(actor, "pack.configure", pack.ref, before=before, after=pack.config)
     return pack
 
 

@@ -69,8 +69,16 @@ def fetch(
         raise SourceInvalid(f"{source.shown} cannot be fetched safely; write git+https://… or git+ssh://…")
     work = Path(tempfile.mkdtemp(prefix=".git-", dir=target.parent))
     try:
-        url, settings, hidden = routes.route(source, trusted_hosts, verify_ssl, environment or {}, resolve)
-        git = Git(work, protocol=protocol, settings=settings, environment=hidden, deadline=deadline, most=most)
+        url, settings, given, header = routes.route(source, trusted_hosts, verify_ssl, environment or {}, resolve)
+        git = Git(
+            work,
+            protocol=protocol,
+            settings=settings,
+            environment=given,
+            header=header,
+            deadline=deadline,
+            most=most,
+        )
         say(f"Fetching {source.shown}" + (f" at {source.ref_spec}" if source.ref_spec else ""))
         git.run("init", "--quiet", "--bare", "--template=", "--", str(git.folder))
         commit = _bring(git, url, source, say)

@@ -58,6 +58,7 @@ class Git:
         protocol: str,
         settings: Mapping[str, str],
         environment: Mapping[str, str],
+        header: str = "",
         deadline: float,
         most: int,
     ) -> None:
@@ -77,7 +78,7 @@ class Git:
             "LC_ALL": "C",  # its messages are read here
             "GIT_DIR": str(self.folder),
             "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_GLOBAL": self._settings_with(header) if header else os.devnull,
             "GIT_ATTR_NOSYSTEM": "1",
             "GIT_ALLOW_PROTOCOL": protocol,
             "GIT_TERMINAL_PROMPT": "0",
@@ -88,6 +89,13 @@ class Git:
             "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_OPTIONAL_LOCKS": "0",
         }
+
+    def _settings_with(self, header: str) -> str:
+        """A file for the header with credentials, which lives as long as the work: an environment can be looked at."""
+        path = self._home / "settings"
+        with processes.open_private(path, exclusive=True) as file:
+            file.write(f'[http]\n\textraHeader = "{header}"\n')
+        return str(path)
 
     def run(
         self,

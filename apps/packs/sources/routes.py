@@ -26,18 +26,17 @@ def route(
     verify_ssl: bool,
     environment: Mapping[str, str],
     resolve: addresses.Resolve,
-) -> tuple[str, dict[str, str], dict[str, str]]:
-    """The URL for the command line, settings for it, and the environment with what the command line may not show."""
+) -> tuple[str, dict[str, str], dict[str, str], str]:
+    """The URL and settings for the command line, the environment, and a header that neither of them may show."""
     if source.protocol == "file":
-        return str(Path(source.location).absolute()), {}, dict(environment)
+        return str(Path(source.location).absolute()), {}, dict(environment), ""
     if source.protocol == "ssh":
         ssh = f"{environment.get('GIT_SSH_COMMAND', 'ssh')} {_SSH} {_pinned_ssh(source, trusted_hosts, resolve)}"
-        return source.location, {}, {**environment, "GIT_SSH_COMMAND": ssh.strip()}
-    url, hidden = urlsplit(source.location), dict(environment)
+        return source.location, {}, {**environment, "GIT_SSH_COMMAND": ssh.strip()}, ""
+    url, header = urlsplit(source.location), ""
     if url.username is not None:
         login = base64.b64encode(f"{unquote(url.username)}:{unquote(url.password or '')}".encode()).decode()
         header = f"Authorization: Basic {login}"
-        hidden |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.extraHeader", "GIT_CONFIG_VALUE_0": header}
     settings = {} if verify_ssl else {"http.sslVerify": "false"}
     if authorities := os.environ.get("SSL_CERT_FILE"):
         settings["http.sslCAInfo"] = authorities
@@ -45,7 +44,7 @@ def route(
     found = _checked(source, port, trusted_hosts, resolve)
     if found and not _is_address(source.host):
         settings["http.curloptResolve"] = f"{source.host}:{port}:{','.join(found)}"
-    return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl(), settings, hidden
+    return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl(), settings, dict(environment), header
 
 
 def _pinned_ssh(source: Source, trusted_hosts: frozenset[str], resolve: addresses.Resolve) -> str:

@@ -14,10 +14,20 @@ from apps.access import reach
 from apps.access.principals import Principal, principal_of
 from apps.access.reach import may, narrow
 from apps.access.rights import Role, in_packs, open_to
-from apps.packs import keys
+from apps.packs import grants, key_uses, keys
 from apps.packs.errors import KeyNotFound
 from apps.packs.models import Key
-from apps.packs.serializers.keys import KeyChange, KeyDetail, KeyQuery, KeyReadQuery, KeyRequest, KeySummary
+from apps.packs.serializers.keys import (
+    Grant,
+    GrantRequest,
+    KeyChange,
+    KeyDetail,
+    KeyQuery,
+    KeyReadQuery,
+    KeyRequest,
+    KeySummary,
+    KeyUses,
+)
 from attune.lib.api import answer, body_of, done, narrowed, one_of, page_of, query_of
 from attune.lib.openapi import Done, describe, describe_list
 from attune.lib.refs import pack_of
@@ -33,7 +43,7 @@ def may_decrypt(principal: Principal, key: Key) -> bool:
         "action_ref": principal.action_ref,
         "sensor_ref": principal.sensor_ref,
     }
-    if keys.may_read(key, **who):
+    if keys.may_read(key, **who) or grants.granted([key.pk], grantees=who.values()):
         return True
     if not keys.may_read(key, **who, by_name=True):
         return False
@@ -64,6 +74,14 @@ def key_for(principal: Principal, ref: str) -> Key:
     if found is None or not may(principal, Role.VIEWER, found):
         raise KeyNotFound(f"There is no key {ref}.")
     return found
+
+
+def _refusal(principal: Principal, ref: str) -> str:
+    said = f"{principal.name} is not entitled to the key {ref}."
+    if principal.is_person:
+        return said
+    grantee = principal.action_ref or principal.sensor_ref
+    return f"{said} An administrator can grant it: on the key's page, or with `attune key grant {ref} {grantee}`."
 
 
 class Keys(APIView):
@@ -99,6 +117,7 @@ class Keys(APIView):
             ref=given.get("ref") or "",
             name=given.get("name") or "",
             encrypted=given["encrypted"],
+            granted_only=given["granted_only"] and principal.is_person,
         )
         return answer(KeyDetail(key, context={"value": given["value"]}).data, status=201)
 
@@ -121,7 +140,7 @@ class KeyView(APIView):
         key = key_for(principal, ref)
         entitled = may_decrypt(principal, key)
         if not entitled and (decrypt or not principal.is_person):
-            raise PermissionDenied(f"{principal.name} is not entitled to the key {ref}.")
+            raise PermissionDenied(_refusal(principal, ref))
         value = keys.read(key, reader=principal) if entitled and decrypt is not False else None
         return answer(KeyDetail(key, context={"value": value}).data)
 
@@ -133,7 +152,8 @@ class KeyView(APIView):
             raise PermissionDenied(f"{principal.name} may not change the key {ref}.")
         given = body_of(request, KeyChange)
         changed = {"value": given["value"]} if "value" in given else {}
-        keys.update(key, actor=principal, name=given.get("name"), encrypted=given.get("encrypted"), **changed)
+        flags = {name: given.get(name) for name in ("encrypted", "granted_only")}
+        keys.update(key, actor=principal, name=given.get("name"), **flags, **changed)
         return answer(KeyDetail(key, context=changed).data)
 
     @describe("delete_key", "Delete a key", answers=Done, bare=True)
@@ -143,3 +163,40 @@ class KeyView(APIView):
         reach.require(principal, Role.ADMIN, key)
         keys.delete(key, actor=principal)
         return done(f"Key {ref} is deleted.")
+
+
+class Grants(APIView):
+    needs = {"GET": Role.ADMIN, "POST": Role.ADMIN}
+
+    @describe_list("list_key_grants", "List whom a key is granted to", answers=Grant)
+    def get(self, request: Request, ref: str) -> Response:
+        return page_of(request, key_for(principal_of(request), ref).grants.all(), Grant)
+
+    @describe("grant_key", "Let a pack or component have a key", body=GrantRequest, answers=Grant, status=201)
+    def post(self, request: Request, ref: str) -> Response:
+        principal = principal_of(request)
+        key = key_for(principal, ref)
+        row = grants.grant(key, body_of(request, GrantRequest)["grantee"], actor=principal)
+        return answer(Grant(row).data, status=201)
+
+
+class GrantView(APIView):
+    needs = {"DELETE": Role.ADMIN}
+
+    @describe("revoke_key", "Take a grant of a key back", answers=Done, bare=True)
+    def delete(self, request: Request, ref: str, grantee: str) -> Response:
+        principal = principal_of(request)
+        key = key_for(principal, ref)
+        grants.revoke(key, grantee, actor=principal)
+        return done(f"Key {key.ref} is no longer granted to {grantee}.")
+
+
+class Uses(APIView):
+    needs = {"GET": Role.ADMIN}
+
+    @describe("get_key_uses", "Show where a key is named, and who read it last", answers=KeyUses)
+    def get(self, request: Request, ref: str) -> Response:
+        key = key_for(principal_of(request), ref)
+        facts = {name: getattr(key, name) for name in ("ref", "last_read_at", "last_read_by", "reads")}
+        uses = [named.as_dict() for named in key_uses.uses_of(key)]
+        return answer(KeyUses(facts | {"uses": uses}).data)

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from apps.access.principals import principal_of
 from apps.access.reach import find, may, narrow
 from apps.access.rights import Role, in_packs
-from apps.packs import services
+from apps.packs import configs, services
 from apps.packs.models import Pack
 from apps.packs.serializers.packs import (
     PackChange,
@@ -100,7 +100,7 @@ class PackView(APIView):
             if given:
                 services.save_adhoc_pack(ref=ref, pack=pack, actor=principal, **given)
             if config is not None:
-                services.set_pack_config(pack, with_secrets(config, pack.config), actor=principal)
+                services.set_pack_config(pack, with_secrets(config, configs.open_config(pack)), actor=principal)
             if enabled is not None:
                 services.set_enabled(pack, enabled, actor=principal)
         return answer(PackDetail(pack).data)

@@ -9,7 +9,7 @@ from rest_framework.views import APIView
 from apps.access.principals import principal_of
 from apps.access.reach import find
 from apps.access.rights import Role, in_packs
-from apps.packs import services
+from apps.packs import configs, services
 from apps.packs.models import Pack, PackTest, PackVersion
 from apps.packs.serializers.installing import (
     ConfigDetail,
@@ -81,7 +81,7 @@ class Config(APIView):
     @describe("set_pack_config", "Replace the operator's own configuration", body=ConfigRequest, answers=ConfigDetail)
     def put(self, request: Request, ref: str) -> Response:
         pack = pack_of_ref(request, ref)
-        given = with_secrets(body_of(request, ConfigRequest)["config"], pack.config)
+        given = with_secrets(body_of(request, ConfigRequest)["config"], configs.open_config(pack))
         services.set_pack_config(pack, given, actor=principal_of(request))
         return answer(_config(pack))
 
@@ -92,13 +92,14 @@ class ConfigCheck(APIView):
     @describe("validate_pack_config", "Say whether a configuration fits", body=ConfigRequest, answers=ConfigVerdict)
     def post(self, request: Request, ref: str) -> Response:
         pack = pack_of_ref(request, ref)
-        faults = _faults(pack, with_secrets(body_of(request, ConfigRequest)["config"], pack.config))
+        given = with_secrets(body_of(request, ConfigRequest)["config"], configs.open_config(pack))
+        faults = _faults(pack, given)
         return answer({"valid": not faults, "faults": faults})
 
 
 def _config(pack: Pack) -> dict[str, object]:
     shown = {name: masked(getattr(pack, name), pack.conf_schema) for name in ("config", "effective_config")}
-    return shown | {"schema": pack.conf_schema or {}, "faults": _faults(pack, pack.config)}
+    return shown | {"schema": pack.conf_schema or {}, "faults": _faults(pack, configs.open_config(pack))}
 
 
 def _faults(pack: Pack, config: object) -> list[dict[str, str]]:

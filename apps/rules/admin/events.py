@@ -30,6 +30,7 @@ from apps.packs.models import Trigger
 from apps.rules import services
 from apps.rules.admin import verdicts
 from apps.rules.admin.forms import EventForm
+from apps.rules.events import how_it_came
 from apps.rules.models import Enforcement, Event, RuleSet
 from apps.rules.verdicts import WORDS
 
@@ -130,6 +131,7 @@ class EventAdmin(AttuneAdmin):
             "replays": event.replays.only("id", "created").order_by("id")[:20],  # type: ignore[attr-defined]
             "rule_url": f"{reverse('admin:rules_rule_add')}?trigger={event.trigger_ref}&event={event.pk}",
             "payload_text": pretty(event.payload),
+            "how_it_came": how_it_came(event),
             "title": f"Event {event.pk}",
         }
 

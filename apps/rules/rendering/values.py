@@ -2,6 +2,7 @@
 
 import math
 import secrets
+from collections.abc import Iterable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,47 @@ class KeyReference(Opaque):
             raise LimitError("the name of a key is text")
         return KeyReference((*self.parts, name))
 
+    def slot(self) -> dict[str, Any]:
+        """What the worker needs to know to find the value."""
+        return {"parts": list(self.parts)}
+
+
+class SealedReference(KeyReference):
+    """A secret inside an event or a configuration: encrypted there, and opened only where it is delivered."""
+
+    __slots__ = ("about", "sealed")
+
+    def __init__(self, sealed: str, about: str, parts: tuple[str | int, ...]) -> None:
+        super().__init__(parts)
+        self.sealed, self.about = sealed, about
+
+    @property
+    def name(self) -> str:
+        return f"{'.'.join(map(str, self.parts))} is secret, and"
+
+    def child(self, name: Any) -> "SealedReference":
+        if not isinstance(name, str | int) or len(self.parts) >= 100:
+            raise LimitError("the name of a part is text")
+        return SealedReference(self.sealed, self.about, (*self.parts, name))
+
+    def slot(self) -> dict[str, Any]:
+        return {"sealed": self.sealed, "about": self.about, "parts": list(self.parts)}
+
+
+def with_references(value: Any, sealed: str, about: str, places: Iterable[Iterable[str | int]]) -> Any:
+    """The value with a reference to what is sealed at each of these places; copied on the way there."""
+    for place in places:
+        value = _with_one(value, tuple(place), SealedReference(sealed, about, tuple(place)))
+    return value
+
+
+def _with_one(value: Any, way: tuple[str | int, ...], reference: SealedReference) -> Any:
+    if not way:
+        return reference
+    copied = value.copy()
+    copied[way[0]] = _with_one(value[way[0]], way[1:], reference)
+    return copied
+
 
 class Slots:
     """The placeholders of one rendering: unguessable, so that no payload can name one."""
@@ -39,7 +81,7 @@ class Slots:
         if not reference.parts:
             raise LimitError("key needs a name, like key.jira.token")
         sentinel = f"@@attune-key:{self.nonce}:{len(self.slots)}@@"
-        self.slots[sentinel] = {"parts": list(reference.parts)}
+        self.slots[sentinel] = reference.slot()
         return sentinel
 
 

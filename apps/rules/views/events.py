@@ -16,6 +16,7 @@ from apps.access.rights import Role, in_packs, open_to
 from apps.packs.models import Trigger
 from apps.rules import serializers, services
 from apps.rules.errors import EventTooLarge, KeyInUse, RuleInvalid
+from apps.rules.events import open_payload
 from apps.rules.models import Enforcement, Event, Rule
 from apps.rules.serializers import EnforcementDetail, EnforcementSummary, EventDetail, EventSummary
 from attune.lib.api import answer, body_of, idempotency_key, narrowed, page_of, query_of
@@ -79,7 +80,7 @@ class Events(APIView):
         )
         if emitted.created:
             principal.count_event()
-        elif not given["dedup_key"] and emitted.event.payload != storable(given["payload"]):
+        elif not given["dedup_key"] and open_payload(emitted.event) != storable(given["payload"]):
             raise KeyInUse(
                 f"The key {emitted.event.dedup_key!r} was used for another event of {trigger_ref} "
                 f"({emitted.event.pk}); choose a new key for each event."

@@ -23,13 +23,43 @@ app.lists(
 app.deletes("keys/{ref}", "key", help="Delete a key.")
 
 Ref = Annotated[str, reference("keys")]
+Grantee = Annotated[str, typer.Argument(metavar="GRANTEE", help="The ref of a pack, an action or a sensor.")]
 
 
 @app.command("show")
 def show(session: Session, ref: Ref) -> None:
     """A key without its value."""
     found = session.api.get(place("keys/{ref}", ref=ref), decrypt=False)["data"]
-    session.output.thing(found, ["ref", "alias", "name", "owner_type", "owner", "encrypted", "created", "updated"])
+    fields = "ref alias name owner_type owner granted_only reads last_read_at last_read_by created updated"
+    session.output.thing(found, fields.split())
+
+
+@app.command("uses")
+def uses(session: Session, ref: Ref) -> None:
+    """Which rules, actions and configurations name a key."""
+    found = session.api.get(place("keys/{ref}/uses", ref=ref))["data"]["uses"]
+    session.output.rows(found, ["kind", "ref", "place"], what="uses")
+
+
+@app.command("grants")
+def grants(session: Session, ref: Ref) -> None:
+    """Which packs, actions and sensors may have a key that is not their own."""
+    found = session.api.rows(place("keys/{ref}/grants", ref=ref), limit=0)
+    session.output.rows(found, ["grantee", "granted_by", "created"], what="grants")
+
+
+@app.command("grant")
+def grant(session: Session, ref: Ref, grantee: Grantee) -> None:
+    """Let a pack, an action or a sensor have a key that is not its own."""
+    made = session.api.post(place("keys/{ref}/grants", ref=ref), {"grantee": grantee})["data"]
+    session.output.done(f"{grantee} may have the key {ref}.", made)
+
+
+@app.command("revoke")
+def revoke(session: Session, ref: Ref, grantee: Grantee) -> None:
+    """Take a grant back."""
+    answer = session.api.delete(place("keys/{ref}/grants/{grantee}", ref=ref, grantee=grantee))
+    session.output.done(f"{grantee} may not have the key {ref} any more.", answer)
 
 
 @app.command("get")

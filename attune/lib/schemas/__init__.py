@@ -7,7 +7,7 @@ stand on any property.
 
 from attune.lib.schemas.checking import SchemaMismatch, check, misfit_defaults
 from attune.lib.schemas.dialects import SchemaFault, normalise
-from attune.lib.schemas.masking import MASK, mask, secret_paths, secret_values
+from attune.lib.schemas.masking import MASK, mask, secret_paths, secret_places, secret_values
 
 __all__ = [
     "MASK",
@@ -18,5 +18,6 @@ __all__ = [
     "misfit_defaults",
     "normalise",
     "secret_paths",
+    "secret_places",
     "secret_values",
 ]

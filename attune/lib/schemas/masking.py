@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +27,11 @@ def secret_values(value: Any, schema: dict[str, Any]) -> list[Any]:
     """The values that stand at the secret places, as they are; nulls left out."""
     found = [item for path in secret_paths(schema) for item in _values_at(value, path)]
     return [item for item in found if item is not None]
+
+
+def secret_places(value: Any, schema: dict[str, Any]) -> list[tuple[str | int, ...]]:
+    """Where secrets stand in this very value: `("logins", 0, "password")`; nulls left out."""
+    return [place for path in secret_paths(schema) for place in _places_at(value, path)]
 
 
 @lru_cache(maxsize=4096)
@@ -85,3 +90,18 @@ def _values_at(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
         for name in list(value) if path[0] == ITEM else [path[0]]:
             if name in value:
                 yield from _values_at(value[name], path[1:])
+
+
+def _places_at(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str | int, ...]]:
+    if not path:
+        if value is not None:
+            yield ()
+        return
+    inner: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, list) and path[0] == ITEM:
+        inner = enumerate(value)
+    elif isinstance(value, dict):
+        inner = [(name, value[name]) for name in (list(value) if path[0] == ITEM else [path[0]]) if name in value]
+    for step, item in inner:
+        for rest in _places_at(item, path[1:]):
+            yield (step, *rest)

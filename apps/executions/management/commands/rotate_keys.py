@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.access import audit
+from apps.access import audit, audit_seals
 from apps.executions import secrets
-from apps.packs import keys
+from apps.packs import sealing
 from attune.lib.errors import AttuneError
 
 
@@ -20,10 +20,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            kept, parameters = keys.reseal_all(), secrets.reseal_all()
+            kept, parameters = sealing.reseal_all(), secrets.reseal_all()
+            seals = audit_seals.sign_anew()
         except AttuneError as error:
             raise CommandError(error.message) from None
-        audit.record("command", "key.rotate", "", after={"secrets": kept, "executions": parameters})
+        audit.record("command", "key.rotate", "", after={"secrets": kept, "executions": parameters, "seals": seals})
         self.stdout.write(
             f"Encrypted anew: {kept} stored secrets, the parameters of {parameters} executions. "
             "ATTUNE_ENCRYPTION_KEY_FALLBACKS can be emptied."
