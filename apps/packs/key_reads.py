@@ -81,4 +81,6 @@ def new_of(reads: KeyReads) -> list[Any]:
         return reads.new()
     except db.Error as error:
         logger.warning("The log of key reads could not be asked: %s", " ".join(str(error).split())[:200])
+        if not db.connection.in_atomic_block:
+            db.connection.close()
         return []
