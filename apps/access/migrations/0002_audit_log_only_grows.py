@@ -42,5 +42,5 @@ def unguard(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("access", "0004_audit_seals")]
+    dependencies = [("access", "0001_initial")]
     operations = [migrations.RunPython(guard, unguard)]
