@@ -45,6 +45,8 @@ MORE: list[tuple[str, str, dict[str, Any], str]] = [
     ("post", "/api/v1/keys", {"local_ref": "k", "owner_type": "system", "name": "K", "value": "v"}, "key.create"),
     ("post", "/api/v1/keys/system.k/grants", {"grantee": "demo.act"}, "key.grant"),
     ("delete", "/api/v1/keys/system.k/grants/demo.act", {}, "key.revoke"),
+    ("post", "/auth/tokens", {"name": "mine"}, "token.create"),
+    ("delete", "/auth/tokens/{own_token}", {}, "token.revoke"),
     ("post", "/auth/login", {"login": "admin", "password": "admin-Password-1"}, "auth.login"),
     ("post", "/auth/token-login", {"token": "{token}"}, "auth.token_login"),
     (
@@ -106,6 +108,7 @@ def things(make_pack: Callable[..., Any], make_trigger: Callable[..., Any]) -> C
         },
     )
     made = {
+        "own_token": lambda: ApiToken.objects.get(name="mine").pk,
         "execution": lambda: request_execution(pack.actions.get(), parameters={}).pk,
         "event": lambda: emit_event(make_trigger(), payload={}).event.pk,
         "worker": lambda: Worker.objects.create(name="here:1", host="h", pid=1, heartbeat_at=timezone.now()).pk,
