@@ -49,20 +49,12 @@ def nobody_is_believed_blindly(**_: Any) -> list[CheckMessage]:
                 id="attune.W003",
             )
         )
-    if settings.SECRET_KEY == settings.ATTUNE_ENCRYPTION_KEY:
-        found.append(
-            Warning(
-                "SECRET_KEY and ATTUNE_ENCRYPTION_KEY are the same: who learns one signs tokens and opens keys.",
-                hint="Give each its own.",
-                id="attune.W004",
-            )
-        )
     if any(len(former) < 32 for former in settings.SECRET_KEY_FALLBACKS):
         found.append(
             Warning(
                 "SECRET_KEY_FALLBACKS holds a key of less than 32 characters; it signs tokens as the present one does.",
                 hint="Take it away.",
-                id="attune.W005",
+                id="attune.W004",
             )
         )
     return found
