@@ -83,10 +83,11 @@ EXEMPT = {
 
 @pytest.fixture
 def admin(people: Callable[[str], Any]) -> tuple[APIClient, str]:
-    text, _ = tokens.issue(people("admin"), ApiToken.Kind.PERSONAL)
-    client = APIClient(HTTP_AUTHORIZATION=f"Bearer {text}")
+    """A client that signed in with a password, and a personal token of the same person."""
+    session, _ = tokens.issue(people("admin"), ApiToken.Kind.ACCESS)
+    client = APIClient(HTTP_AUTHORIZATION=f"Bearer {session}")
     client.default_format = "json"
-    return client, text
+    return client, tokens.issue(people("admin"), ApiToken.Kind.PERSONAL)[0]
 
 
 @pytest.fixture
