@@ -85,6 +85,11 @@ def _fault_of(secret: str) -> str:
 SECRET_KEY = _secret("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ATTUNE_ENCRYPTION_KEY = _secret("ATTUNE_ENCRYPTION_KEY")
+if SERVER_MODE and ATTUNE_ENCRYPTION_KEY == SECRET_KEY:
+    raise ImproperlyConfigured(
+        "ATTUNE_ENCRYPTION_KEY is the same as SECRET_KEY; make another one, so that who learns the one that signs "
+        "sessions cannot open what is stored."
+    )
 ATTUNE_ENCRYPTION_KEY_FALLBACKS = env.list("ATTUNE_ENCRYPTION_KEY_FALLBACKS", default=[])
 
 # Work ----------------------------------------------------------------------------------------------------------------

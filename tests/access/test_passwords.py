@@ -89,6 +89,12 @@ def test_a_server_is_not_started_with_a_secret_that_can_be_guessed(
     assert not value or value not in refused.stderr
 
 
+def test_a_server_is_not_started_with_one_secret_for_two_purposes(tmp_path: Path) -> None:
+    refused = start(tmp_path, ATTUNE_ENCRYPTION_KEY=PRODUCTION["SECRET_KEY"])
+    assert refused.returncode != 0 and "ATTUNE_ENCRYPTION_KEY is the same as SECRET_KEY" in refused.stderr
+    assert PRODUCTION["SECRET_KEY"] not in refused.stderr
+
+
 def test_a_server_is_not_started_with_debug(tmp_path: Path) -> None:
     refused = start(tmp_path, DEBUG="true")
     assert refused.returncode != 0 and "DEBUG is on, and server mode is not for that" in refused.stderr
