@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
-from apps.access import audit
+from apps.access import audit, reach
 from apps.access.audit import Actor
 from apps.packs.errors import GrantInvalid, GrantNotFound
 from apps.packs.models import Action, Key, KeyGrant, Pack, Sensor
@@ -21,6 +21,7 @@ def granted(keys: Iterable[int], *, grantees: Iterable[str]) -> set[int]:
 @transaction.atomic
 def grant(key: Key, grantee: str, *, actor: Actor) -> KeyGrant:
     """Let a pack, an action or a sensor have the key; again, it does nothing. Raises GrantInvalid."""
+    reach.require_all(actor)  # whom it is given to is in another pack
     if key.owner_type == Key.Owner.IDENTITY:
         raise GrantInvalid(f"The key {key.ref} belongs to a person and is that person's alone; make one of the system.")
     if not any(model._default_manager.filter(ref=grantee).exists() for model in (Pack, Action, Sensor)):
@@ -36,6 +37,7 @@ def grant(key: Key, grantee: str, *, actor: Actor) -> KeyGrant:
 @transaction.atomic
 def revoke(key: Key, grantee: str, *, actor: Actor) -> None:
     """Take it back; what runs already has the value. Raises GrantNotFound."""
+    reach.require_all(actor)
     if not KeyGrant.objects.filter(key=key, grantee=grantee).delete()[0]:
         raise GrantNotFound(f"The key {key.ref} is not granted to {grantee}.")
     audit.record(actor, "key.revoke", key.ref, before={"grantee": grantee})

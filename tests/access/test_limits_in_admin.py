@@ -15,6 +15,7 @@ from apps.access import reach
 from apps.access.models import AuditEntry, PackAccess
 from apps.access.principals import Role, principal_for
 from apps.executions.models import Execution
+from apps.packs.models import Key, KeyGrant
 from apps.rules.models import Event, Pause, Rule
 from tests.access.world import Things, limited, make_things
 
@@ -126,6 +127,12 @@ def test_an_administrator_of_some_packs_is_none_of_people_or_of_the_installation
     assert anna.post("/admin/rules/rule/pause/", {"reason": "x"}).status_code == 403
     assert not Pause.objects.exists()
     assert anna.post("/admin/packs/installation/add/", {"source": "/tmp/x"}).status_code == 422
+
+
+def test_an_administrator_of_a_pack_gives_its_keys_to_no_other(anna: Client, world: dict[str, Things]) -> None:
+    given = address(Key, "do", world["alpha"].key.pk, "grant")
+    told = [anna.post(given, {"grantee": ref}, follow=True).content.decode() for ref in ("beta", "nowhere")]
+    assert all("limited to some packs" in page for page in told) and not KeyGrant.objects.exists()
 
 
 # Setting limits ------------------------------------------------------------------------------------------------------
