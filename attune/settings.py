@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets as _random
 import sys
 from ipaddress import ip_network
@@ -125,6 +126,15 @@ ATTUNE_SANDBOX_WRITE = env.list("ATTUNE_SANDBOX_WRITE", default=[])  # and write
 for _given in (*ATTUNE_SANDBOX_READ, *ATTUNE_SANDBOX_WRITE):
     if not Path(_given).is_absolute():
         raise ImproperlyConfigured(f"ATTUNE_SANDBOX_READ or _WRITE names {_given!r}; give absolute paths.")
+ATTUNE_CONTAINERS = env.str("ATTUNE_CONTAINERS", "auto")  # what runs actions of `docker`: podman, docker, none
+if ATTUNE_CONTAINERS not in ("auto", "podman", "docker", "none"):
+    raise ImproperlyConfigured(f"ATTUNE_CONTAINERS is {ATTUNE_CONTAINERS!r}; set it to auto, podman, docker or none.")
+ATTUNE_CONTAINER_PULL = env.str("ATTUNE_CONTAINER_PULL", "never")  # missing: fetch images that are not there
+if ATTUNE_CONTAINER_PULL not in ("never", "missing"):
+    raise ImproperlyConfigured(f"ATTUNE_CONTAINER_PULL is {ATTUNE_CONTAINER_PULL!r}; set it to 'never' or 'missing'.")
+ATTUNE_CONTAINER_NETWORK = env.str("ATTUNE_CONTAINER_NETWORK", "bridge")  # or host, or the name of one
+if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", ATTUNE_CONTAINER_NETWORK):
+    raise ImproperlyConfigured(f"ATTUNE_CONTAINER_NETWORK is {ATTUNE_CONTAINER_NETWORK!r}; give the name of a network.")
 ATTUNE_NO_NEW_PRIVILEGES = env.bool("ATTUNE_NO_NEW_PRIVILEGES", True)  # sudo and the like do nothing for actions
 try:
     ATTUNE_ACCOUNT = account.find(env.str("ATTUNE_RUN_AS", ""))  # the user that actions and sensors run as

@@ -32,6 +32,7 @@ COMPARED = {
 }
 # Programs are started here only; everybody else asks one of these.
 STARTERS = {
+    "apps/executions/isolation/engines.py",
     "apps/packs/environments/interpreters.py",
     "apps/packs/environments/virtualenvs.py",
     "apps/packs/registry/checkouts.py",

@@ -124,12 +124,12 @@ def _attempt(
         env = _environment(execution, action, given, command.env, cwd=command.cwd, folder=folder, token=token)
         with contextlib.nullcontext() if given.stdin is None else processes.document(given.stdin) as stdin:
             crash.point("before-spawn")
-            confined = isolation.confine(action, command, folder=folder)
+            confined = isolation.confine(action, command, folder=folder, env=env)
             program = launcher.start(
                 f"{execution.pk}-{execution.attempt}",
                 confined.argv,
                 cwd=command.cwd,
-                env=env,
+                env=confined.contained.env if confined.contained else env,
                 stdin=stdin,
                 marker=f"TMPDIR={folder}",
                 since=since,
@@ -138,6 +138,8 @@ def _attempt(
                 sandboxed=confined.is_sandboxed,
             )
         held.callback(program.forget)
+        if confined.contained:
+            held.callback(confined.contained.leave, program)
         crash.point("after-spawn")
         return _stay(program, execution, action, outputs)
     finally:

@@ -11,7 +11,7 @@ from apps.packs.documents import Document, Spec
 from apps.packs.manifests import sandbox_of, schema, start_of, stays_inside
 from apps.packs.models import Action, Sandbox, Trigger
 from apps.packs.runtimes import ref_of
-from attune.lib import labels, schemas
+from attune.lib import images, labels, schemas
 from attune.lib.confining import limits
 from attune.lib.refs import ADHOC_TRIGGER_REF
 
@@ -80,6 +80,7 @@ def read_action(document: Document, pack_ref: str) -> Spec | None:
         "examples": document.sequence("examples"),
         "workflow_file": workflow,
     }
+    fields["image"] = _image(document, runner)
     _advisory(document)
     if workflow and not stays_inside(workflow):
         document.fault(f"`workflow_file` {workflow!r} leaves its folder", "workflow_file")
@@ -87,7 +88,12 @@ def read_action(document: Document, pack_ref: str) -> Spec | None:
         document.warn("it is a workflow, which this version of Attune cannot run", "workflow_file")
     if delivery == "env":
         _check_env_delivery(document, parameters)
-    document.warn_of_unknown()
+    if runner == Action.Runner.DOCKER:
+        document.refuse_unknown(
+            "is nothing that can be said of a container; what weakens it is the operator's to decide"
+        )
+    else:
+        document.warn_of_unknown()
     return _spec(document, identity, fields)
 
 
@@ -119,6 +125,8 @@ def read_sensor(document: Document, pack_ref: str) -> Spec | None:
         "poll_interval": document.number("poll_interval", whole=False),
         "meta": document.mapping("meta", "metadata"),
     }
+    if runner == Action.Runner.DOCKER:
+        document.fault("only actions run in containers; choose another runner for a sensor", "runner_type")
     _advisory(document)
     document.warn_of_unknown("examples")
     return _spec(document, identity, fields)
@@ -149,14 +157,29 @@ def _runner_fields(document: Document, runner: str, *, required: bool) -> dict[s
         document.fault(
             f"`runtime_version` {constraint!r} is not a constraint; write something like '>=3.10'", "runtime_version"
         )
-    if not ref_of(runner):
-        document.warn(f"the {runner} runner is not in this version of Attune: it will refuse to run", "runner_type")
     return {
         "runner_type": runner,
         "runtime": ref_of(runner),
         "runtime_version": constraint,
         "entry_point": entry_point,
     }
+
+
+def _image(document: Document, runner: str) -> str:
+    """The image of the container it runs in; what else could be said of that, there is no place for."""
+    image = document.text("image", limit=images.LONGEST)
+    if runner != Action.Runner.DOCKER:
+        if image:
+            document.fault("an image is for `runner_type: docker`; say that, or leave out `image`", "image")
+        return ""
+    if not image:
+        document.fault("`image` is missing; add the image that it runs in, such as `image: alpine:3.20`", "image")
+    elif fault := images.fault_of(image):
+        document.fault(f"`image`: {fault}", "image")
+    for name in ("sandbox", "runtime_version", "runner"):
+        if document.raw(name)[1] is not None:
+            document.fault(f"`{name}` means nothing in a container, whose image says it all; leave it out", name)
+    return image
 
 
 def _env_vars(document: Document) -> list[str]:

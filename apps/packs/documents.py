@@ -194,6 +194,11 @@ class Document:
             return ""
         return ref
 
+    def refuse_unknown(self, why: str) -> None:
+        """Note a fault for every top-level key that no getter has asked for; call it last."""
+        for key in unknown_keys(self.data, self._known):
+            self.fault(f"`{key}` {why}", key)
+
     def warn_of_unknown(self, *also_known: str) -> None:
         """Warn of every top-level key that no getter has asked for; call it last."""
         for key in unknown_keys(self.data, self._known | set(also_known)):

@@ -18,6 +18,7 @@ from apps.packs.folders import Folder, walk
 from apps.packs.models import Action, Pack
 from attune.lib.yamlfiles import MAX_BYTES, InvalidYaml, parse
 
+BY_THEMSELVES = (Action.Runner.NATIVE, Action.Runner.DOCKER)  # scripts that no interpreter of ours reads
 _REF = re.compile(r"[a-z][a-z0-9_-]*\.[a-z0-9_-]+")
 
 
@@ -196,7 +197,7 @@ def _check_scripts(folder: Folder, specs: dict[str, list[Spec]]) -> None:
                 spec.document.warn(
                     f"entry point {script} is not there: the {kind[:-1]} will refuse to run until it is", "entry_point"
                 )
-            elif spec.fields["runner_type"] == Action.Runner.NATIVE and not folder.files[script] & stat.S_IXUSR:
+            elif spec.fields["runner_type"] in BY_THEMSELVES and not folder.files[script] & stat.S_IXUSR:
                 spec.document.warn(f"entry point {script} is not executable; run: chmod +x {script}", "entry_point")
 
 

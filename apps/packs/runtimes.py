@@ -182,7 +182,8 @@ def _build(component: Action | Sensor) -> tuple[Command, str]:
         raise ScriptMissing(f"Pack {pack.ref} has no folder, so {component.ref} cannot run; install the pack again.")
     if not component.entry_point:
         raise RunnerUnavailable(f"{component.ref} is a workflow, which this version of Attune cannot run.")
-    if runner not in SEEDS:
+    contained = runner == Runner.DOCKER and isinstance(component, Action)
+    if runner not in SEEDS and not contained:
         raise RunnerUnavailable(
             f"{component.ref} needs the {runner} runner, which this version of Attune does not have; "
             f"use {', '.join(SEEDS)}."
@@ -191,6 +192,8 @@ def _build(component: Action | Sensor) -> tuple[Command, str]:
     _check_script(component, script)
     if not os.path.realpath(script).startswith(os.path.realpath(pack.path) + os.sep):
         raise ScriptMissing(f"{script}, which {component.ref} runs, lies outside its pack; move it inside.")
+    if contained:  # what it needs is in its image
+        return Command([script], pack.folder, {}), script
     found = installed(runner)
     if found.problem:
         raise RuntimeMissing(f"{component.ref} cannot run here: {found.problem}")

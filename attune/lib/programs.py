@@ -37,6 +37,7 @@ class Program:
         self.returncode: int | None = None
         self.is_lost = False  # the launcher took us for dead and writes down how it ended
         self.is_orphan = False  # the launcher itself is gone, and nobody writes that down
+        self.is_signalled = False  # by us: then its end was not its own
         self.is_unstarted = False  # it was not ours to start any more
         self._told = b""
 
@@ -59,6 +60,7 @@ class Program:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the whole group, if it is not over."""
+        self.is_signalled = True
         self._launcher.send({"do": "signal", "run": self.name, "number": int(number)})
 
     def is_ours(self) -> bool:

@@ -195,7 +195,6 @@ def test_a_secret_may_be_delivered_by_stdin_or_file() -> None:
     ("text", "words"),
     [
         (ACTION + "colour: red", "`colour` is not a key"),
-        (ACTION + "runner_type: docker", "docker runner is not in this version"),
         (ACTION + "default_execution_permission_set_refs: [privileged]", "'privileged'"),
         (ACTION + "parameters: {my-url: string}", "no name that a shell can read"),
         ("ref: demo.a\nworkflow_file: a.yaml", "workflow"),

@@ -109,7 +109,6 @@ def test_a_native_program_runs_by_itself_once_it_may(action: Callable[..., Actio
 @pytest.mark.parametrize(
     ("fields", "error", "words"),
     [
-        ({"runner_type": "docker"}, RunnerUnavailable, "docker runner"),
         ({"runner_type": "python", "runtime_version": ">=99"}, RuntimeMissing, "needs python >=99, but"),
         ({"entry_point": "", "workflow_file": "w.yaml"}, RunnerUnavailable, "workflow"),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.executions.errors import IsolationUnavailable
-from apps.executions.isolation import sandboxes
+from apps.executions.isolation import engines, sandboxes
 from apps.executions.isolation.views import view_of
 from apps.executions.models import Status
 from apps.packs.models import Action
@@ -27,6 +27,7 @@ class Confined:
     argv: list[str]
     bounds: list[tuple[int, int, int]]
     is_sandboxed: bool = False
+    contained: engines.Contained | None = None  # in a container, with the environment of its client
 
 
 def prepare() -> None:
@@ -38,11 +39,14 @@ def prepare() -> None:
     launcher.owner = settings.ATTUNE_ACCOUNT
 
 
-def confine(action: Action, command: Command, *, folder: Path) -> Confined:
+def confine(action: Action, command: Command, *, folder: Path, env: dict[str, str]) -> Confined:
     """The command of one run, in its sandbox, below the limits that it does not inherit. Raises IsolationUnavailable.
 
-    `folder` is the run's own, which is its /tmp and its home inside.
+    `folder` is the run's own, which is its /tmp and its home inside. `env` is what the program shall find.
     """
+    if action.runner_type == Action.Runner.DOCKER:
+        contained = engines.contain(action, command.argv[0], folder=folder, env=env, limits=limits_of(action))
+        return Confined(contained.argv, [], contained=contained)
     argv, bounds = command.argv, []
     if (own := _own_limits(action)) and limits.hold():
         argv, bounds = [*limits.command(_prlimit(action), own), *argv], limits.bounds(own)
@@ -85,6 +89,9 @@ def _own_limits(action: Action) -> dict[str, int]:
 def explain(action: Action, verdict: tuple[Status, dict[str, Any]]) -> tuple[Status, dict[str, Any]]:
     """Add to a failure's error which limit it hit, if one shows."""
     status, columns = verdict
+    if action.runner_type == Action.Runner.DOCKER and columns["exit_code"] in engines.UNSTARTED:
+        columns["error"] = engines.why_not_started(action, columns)
+        return status, columns
     if status == Status.FAILED and columns["exit_code"]:
         said = [columns["error"], *columns["stderr"][-LAST_WORDS:].splitlines()]
         hit = limits.hit(limits_of(action), exit_code=columns["exit_code"], said=said)

@@ -155,6 +155,7 @@ class Action(Component):
     runtime_version = models.CharField(max_length=100, blank=True)  # a constraint such as >=3.10
     runner = models.CharField(max_length=10, choices=Start.choices, blank=True)  # empty: as its pack has it
     entry_point = models.CharField(max_length=300)  # relative to the pack's actions/ folder
+    image = models.CharField(max_length=400, blank=True)  # of the container that `docker` runs it in
     parameter_delivery = models.CharField(max_length=10, choices=Delivery.choices, default=Delivery.ENV)
     parameter_format = models.CharField(max_length=10, choices=ParameterFormat.choices, default=ParameterFormat.DOTENV)
     output_format = models.CharField(max_length=10, choices=OutputFormat.choices, default=OutputFormat.TEXT)

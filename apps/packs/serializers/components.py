@@ -76,6 +76,7 @@ class ActionDetail(ActionSummary):
     runner = serializers.CharField()
     secrets = serializers.ListField(child=serializers.CharField())
     env_vars = serializers.ListField(child=serializers.CharField())
+    image = serializers.CharField(help_text="What its container is made from; for the `docker` runner only.")
     sandbox = serializers.CharField(help_text="`bwrap` or `none`; empty: as its pack or the installation has it.")
     network = serializers.BooleanField()
     limits = Object(help_text="What it may use of the machine, if less than the installation allows.")
