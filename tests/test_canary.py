@@ -484,9 +484,8 @@ def test_the_secret_is_in_no_command_line_and_no_environment(town: Town) -> None
     assert town.watch.found == []  # type: ignore[attr-defined]
 
 
+@pytest.mark.server_only
 def test_the_secret_is_not_in_redis(town: Town) -> None:
-    if not settings.SERVER_MODE:
-        pytest.skip("There is no Redis in embedded mode.")
     found = canary.in_redis(os.environ["REDIS_URL"])
     assert {name: spots for name, data in found.items() if (spots := canary.spots(data))} == {}
 

@@ -4,6 +4,12 @@ rows belong to which pack."""
 from django.apps import AppConfig
 
 
+def _reseal_events() -> int:
+    from apps.rules import events  # with it comes the broker, which a check of a pack does not need
+
+    return events.reseal_all()
+
+
 class RulesConfig(AppConfig):
     name = "apps.rules"
 
@@ -12,7 +18,7 @@ class RulesConfig(AppConfig):
         from apps.access.reach import By, register
         from apps.packs import components, key_uses, sealing
         from apps.packs.installing import impact
-        from apps.rules import events, loading, owning
+        from apps.rules import loading, owning
         from apps.rules.impact import broken_rules
         from apps.rules.key_names import names_in_rules
         from apps.rules.models import Enforcement, Event, Rule
@@ -23,5 +29,5 @@ class RulesConfig(AppConfig):
         rights.WATCHERS.append(owning.review)
         impact.register(broken_rules)
         key_uses.register(names_in_rules)
-        sealing.register(events.reseal_all)
+        sealing.register(_reseal_events)
         components.register_kind("rules", read=loading.read, register=loading.register)

@@ -31,7 +31,8 @@ def main(name="nobody"):
     return {
         "own": get_execution.sync(int(context.execution_id), client=client).data.status,
         "child": json.loads(create_execution.sync_detailed(client=client, body=child).content)["id"],
-        "key": get_key.sync("demo.credentials", client=client).data.value,
+        "key": (value := get_key.sync("demo.credentials", client=client).data.value),
+        "spelled": "-".join(value["u"]),
         "event": create_event.sync_detailed(client=client, body=own).status_code,
         "foreign": create_event.sync_detailed(client=client, body=foreign).status_code,
         "packs": list_packs.sync_detailed(client=client).status_code,
@@ -41,7 +42,6 @@ def main(name="nobody"):
 
 attune.run_action(main)
 """
-VALUE = {"u": "anna"}
 FAILING = "import attune\n\ndef main():\n    raise ValueError('no such host')\n\nattune.run_action(main)\n"
 
 
@@ -99,7 +99,8 @@ def test_an_sdk_action_reaches_what_is_its_own_while_it_runs_and_nothing_afterwa
     child = data.pop("child")
     assert data == {
         "own": "running",
-        "key": VALUE,
+        "key": {"u": "********"},
+        "spelled": "a-n-n-a",
         "event": 201,
         "foreign": 403,
         "packs": 403,

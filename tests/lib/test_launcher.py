@@ -58,6 +58,14 @@ def hear(program: Program, seconds: float = 30.0) -> Program:
     raise AssertionError("Nothing was heard of the program's end.")
 
 
+def is_over(pid: int) -> bool:
+    """Whether a process is gone with all that it had open, reaped or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
 def until(condition, what: str):
     deadline = time.monotonic() + 30
     while not condition():
@@ -189,4 +197,5 @@ def test_when_the_launcher_dies_its_programs_are_lost_and_another_one_serves_the
     os.kill(pid, signal.SIGKILL)
     assert hear(program).is_orphan
     kill_marked([program.marker])
+    until(lambda: is_over(pid), "all of the launcher's end")
     assert hear(begin(launcher, "true", name="2-1")).returncode == 0

@@ -81,7 +81,7 @@ attempt("write to Attune")(lambda: write(f"{base}/attune/__init__.py"))
 @attempt("see the worker")
 def _():
     read(f"/proc/{worker}/cmdline")
-    if b"python" not in read(f"/proc/{worker}/cmdline"):
+    if "python" not in os.readlink(f"/proc/{worker}/exe"):
         raise ProcessLookupError("that is another one")
 
 
