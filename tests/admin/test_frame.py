@@ -42,6 +42,7 @@ def test_the_theme_is_switched_and_stays(page):
     expect(page.locator("html.dark")).to_have_count(1)
     page.goto("/admin/rules/rule/")
     expect(page.locator("html.dark")).to_have_count(1)
+    page.wait_for_load_state()
     page.keyboard.press("Control+e")
     expect(page.locator("html.dark")).to_have_count(0)
 
@@ -57,18 +58,25 @@ def test_the_sidebar_folds_and_stays_folded(page):
     expect(sidebar).to_be_visible()
 
 
-def test_the_command_palette_finds_and_opens(page):
+def opened_palette(page):
+    page.wait_for_load_state()  # its key is heard from then on
     page.keyboard.press("Control+k")
-    page.locator("#search-input-command").press_sequentially("core.echo")
+    field = page.locator("#search-input-command")
+    expect(field).to_be_focused()
+    return field
+
+
+def test_the_command_palette_finds_and_opens(page):
+    opened_palette(page).press_sequentially("core.echo")
     found = page.locator("#command-results-list li")
     expect(found.first).to_contain_text("core.echo")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.wait_for_url("**/packs/action/**")
-    page.keyboard.press("Control+k")
+    field = opened_palette(page)
     expect(page.locator("#command-history")).to_contain_text("core.echo")
-    page.keyboard.press("Escape")
-    expect(page.locator("#search-input-command")).to_be_hidden()
+    field.press("Escape")
+    expect(field).to_be_hidden()
 
 
 def test_a_list_is_filtered_and_its_rows_are_acted_on(page):
