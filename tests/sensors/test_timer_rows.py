@@ -82,7 +82,8 @@ def test_sensor_and_host_die_amid_a_gap_and_each_time_has_its_row(
     assert all(first == before + timedelta(seconds=1) for (_, before), (first, _) in pairwise(rows))
     assert (rows[-1][1] - rows[0][0]).total_seconds() >= GAP - 1
     late = Event.objects.filter(rule=rule, passed_over="", payload__missed__gt=0).count()
-    assert kept(rule, passed_over="skipped" if misfire == "skip" else "missed") > 1000
+    # A start tells of the newest thousand one by one, of the older ones in one line; it may do so in one go.
+    assert kept(rule, passed_over="skipped" if misfire == "skip" else "missed") >= 1000
     assert late == 0 if misfire == "skip" else 1 <= late <= 3  # one for each start at most
     assert Execution.objects.count() == kept(rule, passed_over="")
     process = SensorProcess.objects.get(sensor__ref="core.timer_sensor")
