@@ -31,6 +31,7 @@ from apps.rules.tasks import process_event
 from attune import condition, figures
 from attune.broker import Workers
 from attune.lib import queues, tallies
+from attune.lib.programs import launcher
 from tests.live import Live
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,8 +51,12 @@ def until(condition: Callable[[], Any], what: Any = "it", *, patience: float = P
 
 @pytest.fixture(autouse=True)
 def _probes_at_rest() -> Iterator[None]:
-    """What a test saw of the installation is forgotten, and so are its counts; the probes' connections close."""
+    """What a test saw of the installation is forgotten, and so are its counts; the probes' connections close.
+
+    And no lease of a worker that it signed on runs out amid the programs of a later test.
+    """
     yield
+    launcher.lease(None)
     condition.rest()
     figures.probe.rest()
     tallies.take()

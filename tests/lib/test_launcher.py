@@ -181,9 +181,9 @@ time.sleep(100)
 
 
 def test_what_was_taken_up_before_the_lease_ran_out_is_not_started_any_more(launcher):
+    assert hear(begin(launcher, "true", name="0-1")).returncode == 0  # there is a launcher to hear of the lease
     since = clock()
     launcher.lease(0.05)
-    assert hear(begin(launcher, "true", name="0-1")).returncode == 0
     time.sleep(0.5)  # frozen meanwhile
     launcher.lease(60)
     late = hear(begin(launcher, "true", since=since))
