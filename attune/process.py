@@ -7,6 +7,7 @@ import ctypes
 import gc
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -77,7 +78,7 @@ class Process:
             if self.web:
                 self._serve(ready)
             else:
-                print(ready, flush=True)
+                _say(ready)
                 self.ending.wait()
         finally:
             for thread in threads:
@@ -137,7 +138,13 @@ class _Server(uvicorn.Server):
             logger.error("Attune cannot listen there; free the port, or set ATTUNE_HOST and ATTUNE_PORT to others.")
             raise
         if self.started:
-            print(self.ready, flush=True)
+            _say(self.ready)
+
+
+def _say(line: str) -> None:
+    """In one piece, its end included: other threads log meanwhile, and unbuffered, `print` writes two."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _give_back() -> None:
