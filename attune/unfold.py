@@ -59,7 +59,7 @@ UNFOLD: dict[str, Any] = {
             *("rules.rule", "packs.action", "packs.trigger", "packs.pack", "packs.sensor", "packs.key"),
             "executions.policy",
         ],
-        "search_callback": "attune.dashboard.go_to",
+        "search_callback": "attune.palette.go_to",
         "show_history": True,
     },
     "SIDEBAR": {

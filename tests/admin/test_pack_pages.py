@@ -20,7 +20,7 @@ from apps.packs.admin.installations import InstallationAdmin
 from apps.packs.models import Installation, Pack, PackIndex, PackTest, PackVersion
 from apps.packs.registry import indices
 from apps.rules.services import create_rule
-from attune.dashboard import needs_you
+from attune.needs import needs_you
 
 EVERYBODY = Principal("command", "command")  # whom nothing limits
 

@@ -22,9 +22,9 @@ from apps.executions.models import Execution, Status, Worker
 from apps.executions.waiting import why_waiting
 from apps.packs.loading import load_pack
 from attune import broker
-from attune.dashboard import needs_you
 from attune.housekeeping import worker_chores
 from attune.lib import labels
+from attune.needs import needs_you
 from attune.redis_turns import RedisTurns
 from attune.turns import MemoryTurns, Turns
 from tests.conftest import until, write_pack

@@ -15,7 +15,7 @@ from apps.rules import services
 from apps.rules.enforcing import enforce
 from apps.rules.models import Enforcement, Event
 from apps.rules.services import emit_event
-from attune import dashboard
+from attune import needs
 from tests.conftest import until, write_pack
 
 EVERYBODY = Principal("command", "command")  # whom nothing limits
@@ -142,9 +142,9 @@ def test_a_retry_stays_at_its_place_in_the_chain(run, make_action):
 
 def test_a_stopped_chain_needs_somebody(circle):
     first = emit_event("demo.t", payload={}).event
-    assert not [need for need in dashboard.needs_you(EVERYBODY) if "chain" in need["what"]]
+    assert not [need for need in needs.needs_you(EVERYBODY) if "chain" in need["what"]]
     last = stopped(first)
-    [need] = [need for need in dashboard.needs_you(EVERYBODY) if "chain" in need["what"]]
+    [need] = [need for need in needs.needs_you(EVERYBODY) if "chain" in need["what"]]
     assert "demo.t" in need["what"] and str(last.pk) in need["url"] and f"event {first.pk}" in need["why"]
 
 

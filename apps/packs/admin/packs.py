@@ -25,7 +25,6 @@ from apps.packs.admin.upkeep import UpkeepAdmin
 from apps.packs.models import Pack
 from attune.lib import schemas
 from attune.lib.errors import AttuneError
-from attune.lib.schemas import MASK
 
 
 class KindFilter(DropdownFilter):
@@ -173,7 +172,7 @@ class PackAdmin(UpkeepAdmin):
         )
 
         def save(form: ConfigForm) -> HttpResponse:
-            config = _unmasked(form.cleaned_data["config"], configs.open_config(pack))
+            config = configs.unmasked(pack, form.cleaned_data["config"])
             services.set_pack_config(pack, config, actor=principal(request))
             self.message_user(request, f"The settings of {pack.ref} are saved.")
             return HttpResponseRedirect(page_url("packs.pack", pack.ref))
@@ -205,14 +204,3 @@ def _settings(pack: Pack) -> list[dict[str, Any]]:
         | {"value": shown.get(row["name"]), "given": row["name"] in shown, "own": row["name"] in (pack.config or {})}
         for row in rows
     ]
-
-
-def _unmasked(new: Any, old: Any) -> Any:
-    """What was sent, with the old secret wherever the mask came back untouched."""
-    if isinstance(new, dict):
-        before = old if isinstance(old, dict) else {}
-        return {name: _unmasked(value, before.get(name)) for name, value in new.items()}
-    if isinstance(new, list):
-        items = old if isinstance(old, list) else []
-        return [_unmasked(item, items[n] if n < len(items) else None) for n, item in enumerate(new)]
-    return old if new == MASK else new

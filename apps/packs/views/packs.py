@@ -28,24 +28,11 @@ from apps.packs.serializers.packs import (
 )
 from attune.lib.api import answer, body_of, done, page_of, query_of
 from attune.lib.openapi import Done, describe, describe_list
-from attune.lib.schemas import MASK
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     """What was really given: null means that it stays as it is."""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def with_secrets(new: Any, old: Any) -> Any:
-    """A configuration that was shown with its secrets masked, and is sent back: a mask stands for the present value."""
-    if isinstance(new, dict):
-        before = old if isinstance(old, dict) else {}
-        kept = {name: value for name, value in new.items() if value != MASK or name in before}
-        return {name: with_secrets(value, before.get(name)) for name, value in kept.items()}
-    if isinstance(new, list):
-        items = old if isinstance(old, list) else []
-        return [with_secrets(item, items[place] if place < len(items) else item) for place, item in enumerate(new)]
-    return old if new == MASK else new
 
 
 def pack_of_ref(request: Request, ref: str) -> Pack:
@@ -100,7 +87,7 @@ class PackView(APIView):
             if given:
                 services.save_adhoc_pack(ref=ref, pack=pack, actor=principal, **given)
             if config is not None:
-                services.set_pack_config(pack, with_secrets(config, configs.open_config(pack)), actor=principal)
+                services.set_pack_config(pack, configs.unmasked(pack, config), actor=principal)
             if enabled is not None:
                 services.set_enabled(pack, enabled, actor=principal)
         return answer(PackDetail(pack).data)

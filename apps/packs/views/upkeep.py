@@ -24,7 +24,7 @@ from apps.packs.serializers.installing import (
 )
 from apps.packs.serializers.packs import masked
 from apps.packs.views.installing import FAILS, options_of, outcome
-from apps.packs.views.packs import pack_of_ref, with_secrets
+from apps.packs.views.packs import pack_of_ref
 from attune.lib.api import PageQuery, answer, body_of, page_of
 from attune.lib.openapi import describe, describe_list
 from attune.lib.schemas import SchemaMismatch
@@ -81,7 +81,7 @@ class Config(APIView):
     @describe("set_pack_config", "Replace the operator's own configuration", body=ConfigRequest, answers=ConfigDetail)
     def put(self, request: Request, ref: str) -> Response:
         pack = pack_of_ref(request, ref)
-        given = with_secrets(body_of(request, ConfigRequest)["config"], configs.open_config(pack))
+        given = configs.unmasked(pack, body_of(request, ConfigRequest)["config"])
         services.set_pack_config(pack, given, actor=principal_of(request))
         return answer(_config(pack))
 
@@ -92,7 +92,7 @@ class ConfigCheck(APIView):
     @describe("validate_pack_config", "Say whether a configuration fits", body=ConfigRequest, answers=ConfigVerdict)
     def post(self, request: Request, ref: str) -> Response:
         pack = pack_of_ref(request, ref)
-        given = with_secrets(body_of(request, ConfigRequest)["config"], configs.open_config(pack))
+        given = configs.unmasked(pack, body_of(request, ConfigRequest)["config"])
         faults = _faults(pack, given)
         return answer({"valid": not faults, "faults": faults})
 
