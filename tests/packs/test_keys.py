@@ -25,7 +25,7 @@ def make(**given: Any) -> Key:
 def test_any_json_is_sealed_and_unsealed(value: Any) -> None:
     sealed = sealing.seal(value, about="a place")
     assert sealing.unseal(sealed, about="a place") == value
-    assert "text" not in sealed
+    assert value != "text" or value not in sealed  # a long one may hold any letters by chance
     assert sealing.seal(value, about="a place") != sealed
 
 
