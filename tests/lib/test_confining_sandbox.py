@@ -15,7 +15,7 @@ import pytest
 from attune.lib.confining import bubblewrap, places
 from attune.lib.confining.bubblewrap import View
 from attune.lib.launcher import clock
-from attune.lib.programs import Launcher, Program
+from attune.lib.programs import Program
 from tests.lib.test_launcher import hear, is_alive, until
 
 BWRAP = shutil.which("bwrap") or ""
@@ -31,15 +31,6 @@ def works(tmp_path):
     scratch.mkdir()
     if problem := bubblewrap.trial(BWRAP, before=[], scratch=str(scratch)):
         pytest.skip(problem)
-
-
-@pytest.fixture
-def launcher(tmp_path):
-    made = Launcher()
-    made.spool = tmp_path / "spool"
-    yield made
-    if made._socket is not None:
-        made._socket.close()
 
 
 @pytest.fixture

@@ -26,15 +26,6 @@ pytestmark = [
 PATH = {"PATH": os.environ["PATH"]}
 
 
-@pytest.fixture
-def launcher(tmp_path):
-    made = Launcher()
-    made.spool = tmp_path / "spool"
-    yield made
-    if made._socket is not None:
-        made._socket.close()
-
-
 def begin(launcher: Launcher, *argv: str, name: str = "1-1", stdin: bytes | None = None, since: float = 0.0) -> Program:
     with contextlib.nullcontext() if stdin is None else processes.document(stdin) as given:
         return launcher.start(

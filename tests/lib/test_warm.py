@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from attune.lib.launcher import clock
-from attune.lib.programs import Launcher, Program
+from attune.lib.programs import Program
 from tests.lib.test_launcher import hear, is_alive, until
 
 pytestmark = [
@@ -23,15 +23,6 @@ pytestmark = [
 
 ENV = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
 PARENT = "import os; print(os.getppid(), os.getpid()); "
-
-
-@pytest.fixture
-def launcher(tmp_path):
-    made = Launcher()
-    made.spool = tmp_path / "spool"
-    yield made
-    if made._socket is not None:
-        made._socket.close()
 
 
 @pytest.fixture
