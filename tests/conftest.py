@@ -263,12 +263,13 @@ def people(db: None) -> Callable[[str], Any]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Tell `make test` what was skipped, so that nothing passes by not running."""
-    path = os.environ.get("ATTUNE_TEST_SKIPPED")
-    skipped = terminalreporter.stats.get("skipped", [])
-    if path and skipped:
-        lines = [f"{report.nodeid}: {report.longrepr[2]}" for report in skipped]
-        Path(path).write_text("\n".join(lines) + "\n")
+    """Tell `make test` what was skipped, so that nothing passes by not running, and what failed."""
+    stats = terminalreporter.stats
+    skipped = [f"{report.nodeid}: {report.longrepr[2]}" for report in stats.get("skipped", [])]
+    failed = {report.nodeid: None for outcome in ("failed", "error") for report in stats.get(outcome, [])}
+    for variable, lines in (("ATTUNE_TEST_SKIPPED", skipped), ("ATTUNE_TEST_FAILED", list(failed))):
+        if (path := os.environ.get(variable)) and lines:
+            Path(path).write_text("\n".join(lines) + "\n")
 
 
 def pytest_configure(config: pytest.Config) -> None:
