@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib.auth import get_user_model
 from django.utils.crypto import salted_hmac
 from rest_framework.exceptions import PermissionDenied
@@ -12,6 +14,10 @@ from apps.access.tokens import RunToken, run_token
 from apps.executions.models import LIVE, Execution
 from apps.packs.definitions import CARRY_RIGHTS
 from apps.packs.models import Action
+
+# Why the runs of a rule may not ask for an action, by the refs of both; empty if they may. The room of rules fills
+# this in when it loads.
+RULE_LIMITS: list[Callable[[str, str], str]] = []
 
 
 def token_for(execution: Execution) -> str:
@@ -32,16 +38,29 @@ def refuse_to_carry(principal: Principal, action_ref: str) -> None:
         )
 
 
-def refuse_beyond(principal: Principal, action: Action, requested_by: int | None) -> None:
-    """A run asks for no action of another pack that the person who asked for the run may not run themselves.
+def refuse_beyond(principal: Principal, action: Action, parent: Execution) -> None:
+    """A run asks for no action of another pack than whoever is behind it may run: who asked, or its rule's owner.
 
     Raises: PermissionDenied.
     """
-    if requested_by is None or action.pack.ref == principal.pack_ref:
+    if action.pack.ref == principal.pack_ref:
         return
-    person = principal_for(get_user_model().objects.get(pk=requested_by))
-    if person.is_limited and not may(person, Role.OPERATOR, action):
-        raise PermissionDenied(f"{principal.name} was asked for by {person.name}, who may not run {action.ref}.")
+    if parent.requested_by is not None:
+        if not may(principal_for(parent.requested_by), Role.OPERATOR, action):
+            who = parent.requested_by.get_username()
+            raise PermissionDenied(f"{principal.name} was asked for by {who}, who may not run {action.ref}.")
+        return
+    rule_ref = _rule_behind(parent)
+    why = next(filter(None, (limit(rule_ref, action.ref) for limit in RULE_LIMITS)), "") if rule_ref else ""
+    if why:
+        raise PermissionDenied(f"{principal.name} came from the rule {rule_ref}, so it may not run {action.ref}: {why}")
+
+
+def _rule_behind(execution: Execution) -> str:
+    """The rule that the first of its line came from; empty if it came from none."""
+    while execution.parent is not None:
+        execution = execution.parent
+    return execution.rule_ref
 
 
 def idempotency_key_of(execution: Execution) -> str:

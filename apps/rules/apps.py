@@ -16,6 +16,7 @@ class RulesConfig(AppConfig):
     def ready(self) -> None:
         from apps.access import rights
         from apps.access.reach import By, register
+        from apps.executions import tokens
         from apps.packs import components, key_uses, sealing
         from apps.packs.installing import impact
         from apps.rules import loading, owning
@@ -27,6 +28,7 @@ class RulesConfig(AppConfig):
         register(Event, By("trigger_ref", component=True), By("rule_ref", component=True))
         register(Enforcement, By("rule_ref", component=True))
         rights.WATCHERS.append(owning.review)
+        tokens.RULE_LIMITS.append(owning.limit_of_runs)
         impact.register(broken_rules)
         key_uses.register(names_in_rules)
         sealing.register(_reseal_events)

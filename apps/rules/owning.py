@@ -73,6 +73,18 @@ def why_barred(owner: Principal, action_ref: str) -> str:
     )
 
 
+def limit_of_runs(rule_ref: str, action_ref: str) -> str:
+    """Why what a rule runs may not ask for this action in its turn; empty where it may."""
+    rule = Rule.objects.filter(ref=rule_ref).select_related("owner").first()
+    if rule is None:
+        return "the rule is not there any more."
+    if not rule.is_adhoc or rule.owner is None:
+        return rule.barred
+    if may(principal_for(rule.owner), Role.OPERATOR, pack_of(action_ref)):
+        return ""
+    return f"the rule's owner {name_of(rule)} may not."
+
+
 def review(actor: Any) -> int:
     """Bar the rules whose owners lost the right to run their actions, let the others act again. Returns how many."""
     count = 0

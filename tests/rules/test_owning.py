@@ -15,7 +15,8 @@ from rest_framework.test import APIClient
 from apps.access import rights
 from apps.access.models import AuditEntry, PackAccess
 from apps.access.principals import Role, principal_for
-from apps.executions.models import Execution
+from apps.access.tokens import run_token
+from apps.executions.models import Execution, Status
 from apps.rules import services
 from apps.rules.errors import BeyondRights, RuleInvalid
 from apps.rules.models import Enforcement, Event, Rule
@@ -227,3 +228,56 @@ def test_a_draft_reads_no_settings_of_a_pack_that_is_not_its_testers_to_edit() -
     assert client.post("/api/v1/rules/test", body | {"action_ref": "beta.act"}, format="json").status_code == 403
     with pytest.raises(RuleInvalid):
         services.create_rule(ref="beta.x", pack="alpha", trigger_ref="x", action_ref="y", actor="test")
+
+
+# What it runs --------------------------------------------------------------------------------------------------------
+def child_of(execution: Execution, action_ref: str = "beta.act") -> Any:
+    """The answer to a running program that asks for an action."""
+    Execution.objects.filter(pk=execution.pk).update(status=Status.RUNNING, attempt=1)
+    client = APIClient(HTTP_AUTHORIZATION=f"Bearer {run_token('execution', execution.pk, 1)}")
+    return client.post("/api/v1/executions/execute", {"action_ref": action_ref}, format="json")
+
+
+def test_what_a_rule_runs_asks_for_nothing_that_its_owner_may_not_run_not_even_by_a_child() -> None:
+    anna = limited("anna", alpha=Role.EDITOR)
+    rule_of(anna)
+    first = outcome().execution
+    assert first is not None
+    refused = child_of(first)
+    assert refused.status_code == 403 and "the rule's owner anna may not" in refused.json()["message"]
+    own = child_of(first, "alpha.act")
+    assert own.status_code == 201
+    assert child_of(Execution.objects.get(pk=own.json()["id"])).status_code == 403
+    PackAccess.objects.create(user=anna, pack="beta", role="operator")
+    assert child_of(first).status_code == 201
+
+
+def test_a_rule_that_was_deleted_meanwhile_lends_its_runs_no_right() -> None:
+    rule = rule_of(limited("anna", alpha=Role.EDITOR))
+    execution = outcome().execution
+    assert execution is not None
+    services.delete_rule(rule, actor="test")
+    refused = child_of(execution)
+    assert refused.status_code == 403 and "not there any more" in refused.json()["message"]
+
+
+def test_what_a_rule_without_an_owner_runs_may_ask_for_any_action() -> None:
+    services.create_rule(
+        ref="alpha.new", pack="alpha", trigger_ref="alpha.happened", action_ref="alpha.act", actor="command"
+    )
+    execution = outcome().execution
+    assert execution is not None and child_of(execution).status_code == 201
+
+
+@pytest.mark.parametrize("lost", ["the role", "the account"])
+def test_a_run_asks_for_nothing_that_who_asked_for_it_may_not_run_any_more(
+    people: Callable[[str], Any], lost: str
+) -> None:
+    anna = people("operator")
+    execution = Execution.objects.create(action_ref="alpha.act", pack_ref="alpha", requested_by=anna)
+    assert child_of(execution).status_code == 201
+    if lost == "the role":
+        anna.groups.clear()
+    else:
+        type(anna).objects.update(is_active=False)
+    assert child_of(execution).status_code == 403

@@ -146,8 +146,8 @@ def _origin(principal: Principal, action: Action, trace_tag: str) -> dict[str, A
     """Where the new execution comes from: a person, or a running execution, whose child it then is."""
     if principal.kind != "execution":
         return {"requested_by": principal.user, "trace_tag": trace_tag}
-    parent = Execution.objects.only("requested_by_id", "trace_tag").get(pk=principal.execution_id)
-    tokens.refuse_beyond(principal, action, parent.requested_by_id)
+    parent = Execution.objects.only("requested_by", "trace_tag", "parent", "rule_ref").get(pk=principal.execution_id)
+    tokens.refuse_beyond(principal, action, parent)
     return {
         "parent_id": parent.pk,
         "depth": principal.depth + 1,
