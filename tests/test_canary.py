@@ -227,6 +227,7 @@ def _keep_keys(town: Town) -> None:
         "POST", "/api/v1/keys", {"local_ref": "bird", "owner_type": "system", "name": "B", "value": SECRET}, own=True
     )
     town.must("PUT", "/api/v1/keys/system.bird", {"value": SECRET, "name": "Bird"}, own=True)
+    town.must("POST", "/api/v1/keys/system.bird/grants", {"grantee": "canary"})
     town.must("GET", "/api/v1/keys/system.bird?decrypt=true", own=True)
 
 

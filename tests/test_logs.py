@@ -171,12 +171,14 @@ def test_a_whole_installation_logs_in_json_and_no_secret(live: Live) -> None:
     live.start_all()
     said = listened_to(live)
     live.call("POST", "/api/v1/keys", {"local_ref": "password", "value": SECRET, "owner_type": "system"})
+    live.call("POST", "/api/v1/keys/system.password/grants", {"grantee": "core"}, expect=201)
     live.call("POST", "/api/v1/packs", {"ref": "adhoc", "label": "Ad hoc", "version": "1.0.0"})
     live.call("POST", "/api/v1/triggers", {"ref": "adhoc.happened", "label": "It happened"})
     rule = {"ref": "adhoc.rule", "label": "x", "trigger_ref": "adhoc.happened", "action_ref": "core.echo"}
-    live.call("POST", "/api/v1/rules", rule | {"action_params": {"message": "{{ key.password }}"}})
+    live.call("POST", "/api/v1/rules", rule | {"action_params": {"message": "{{ key.system.password }}"}})
     live.call("POST", "/api/v1/events", {"trigger_ref": "adhoc.happened", "payload": {"password": SECRET}}, expect=201)
     [execution] = wait(lambda: [run for run in live.executions() if run["finished_at"]], "the end of the run")
+    assert execution["status"] == "completed"
     wait(lambda: any("finished as" in line for line in said), "the line about it")
     lines = [json.loads(line) for line in said]
     assert any(line.get("execution_id") == execution["id"] for line in lines)

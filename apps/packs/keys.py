@@ -122,7 +122,7 @@ def values_for(
     if missing:
         raise KeyNotFound(
             f"There is no key {', '.join(missing)}, which pack {pack_ref} asks for; create it under Keys, "
-            f"owned by the pack or by the system.",
+            "owned by the pack, or of the system and granted to it.",
             details={"keys": missing},
         )
     keys = {name: key for name, key in found.items() if key is not None}
@@ -184,9 +184,11 @@ def write(
     ref: str = "",
     name: str = "",
     encrypted: bool = True,
-    granted_only: bool = False,
+    granted_only: bool | None = None,
 ) -> Key:
     """Make a key. With `local_ref` its ref is `<owner>.<local_ref>`; `ref` alone is kept as an alias.
+
+    One of the system is for those it is granted to, unless `granted_only` is False: then for all that name it.
 
     Raises InvalidInput for a name or owner that cannot be, KeyExists when there is a key of that name.
     """
@@ -210,6 +212,7 @@ def write(
         canonical = f"{prefix}.{local_ref}"
     if _taken(canonical):
         raise KeyExists(f"There is a key {canonical} already; update it, or choose another name.")
+    is_open = owner_type != Key.Owner.SYSTEM or granted_only is False
     key = Key.objects.create(
         ref=canonical,
         local_ref=local_ref,
@@ -219,11 +222,11 @@ def write(
         owner_ref=owner_user.get_username() if owner_user else owner_ref,
         owner_user=owner_user,
         encrypted=encrypted,
-        granted_only=granted_only,
+        granted_only=not is_open,
         sealed=sealing.seal(value, about=sealing.key(canonical)),
     )
     told = {"name": key.name, "owner": f"{owner_type} {key.owner_ref}".strip()}
-    audit.record(actor, "key.create", key.ref, after=told | ({"granted_only": True} if granted_only else {}))
+    audit.record(actor, "key.create", key.ref, after=told | ({} if is_open else {"granted_only": True}))
     return key
 
 

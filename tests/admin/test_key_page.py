@@ -65,12 +65,22 @@ def test_who_is_no_administrator_sees_no_uses_and_grants_nothing(sign_in: Callab
     assert not KeyGrant.objects.exists()
 
 
-def test_a_system_key_is_closed_and_opened_by_a_button(sign_in: Callable[..., Any]) -> None:
+def test_a_system_key_is_opened_and_closed_by_a_button(sign_in: Callable[..., Any]) -> None:
     key, client = keys.write(local_ref="smtp", value=1, actor="t"), sign_in()
-    assert "Only for what it is granted to" in page_of(client, key)
-    client.post(do(key, "close"))
-    key.refresh_from_db()
-    assert key.granted_only and "For all that name it" in page_of(client, key)
+    assert "For all that name it" in page_of(client, key)
     client.post(do(key, "open"))
     key.refresh_from_db()
-    assert not key.granted_only
+    assert not key.granted_only and "Only for what it is granted to" in page_of(client, key)
+    client.post(do(key, "close"))
+    key.refresh_from_db()
+    assert key.granted_only
+
+
+@pytest.mark.parametrize(("ticked", "granted_only"), [({}, True), ({"is_open": "on"}, False)])
+def test_a_system_key_from_the_form_is_for_those_it_is_granted_to_unless_one_says_otherwise(
+    sign_in: Callable[..., Any], ticked: dict[str, str], granted_only: bool
+) -> None:
+    sent = {"name": "smtp", "owner_type": "system", "value": "v"} | ticked
+    page = sign_in().post(reverse("admin:packs_key_add"), sent, follow=True).content.decode()
+    assert Key.objects.get(ref="system.smtp").granted_only is granted_only
+    assert "{{ key.system.smtp }}" in page  # which a rule finds it by

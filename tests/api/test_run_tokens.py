@@ -54,7 +54,7 @@ def world(db: None) -> None:
         keys.write(
             value=f"{ref} sensor", actor="test", owner_type="sensor", owner_ref=f"{ref}.watch", local_ref="counter"
         )
-        keys.write(value=f"{ref} named", actor="test", ref=f"{ref}_named")
+        keys.write(value=f"{ref} named", actor="test", ref=f"{ref}_named", granted_only=False)
     keys.write(value="top", actor="test", local_ref="root")
 
 

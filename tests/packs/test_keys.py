@@ -237,7 +237,7 @@ def test_reading_is_in_the_log_and_the_value_is_not() -> None:
 
 @pytest.mark.django_db
 def test_the_values_an_action_asks_for_come_under_the_names_it_used() -> None:
-    make(local_ref="smtp", value=1)
+    make(local_ref="smtp", value=1, granted_only=False)
     make(ref="jira.credentials", owner_type="pack", owner_ref="jira", value={"u": "x"})
     names = ["system.smtp", "jira.credentials", "credentials"]
     assert keys.values_for(names, pack_ref="jira") == {
@@ -306,8 +306,8 @@ def test_a_grant_opens_a_key_to_a_pack_or_to_one_action_until_it_is_taken_back(p
 
 
 @pytest.mark.django_db
-def test_a_system_key_can_be_kept_for_those_it_is_granted_to(packs: None) -> None:
-    key = make(local_ref="smtp", granted_only=True)
+def test_a_system_key_is_for_those_it_is_granted_to_until_it_is_opened_for_all(packs: None) -> None:
+    key = make(local_ref="smtp")
     with pytest.raises(KeyForbidden, match="a key of the system that only grants open"):
         asked_by("slack.act", "system.smtp")
     grants.grant(key, "slack", actor="anna")
@@ -356,10 +356,11 @@ def test_a_program_that_reads_a_thousand_times_leaves_one_line_and_a_count() -> 
 
 @pytest.mark.django_db
 def test_each_key_that_is_handed_over_has_a_line_of_its_own() -> None:
-    make(local_ref="a")
-    make(local_ref="b")
-    keys.values_for(["system.a", "system.b"], pack_ref="jira", reader="execution 7")
-    assert sorted(line.target for line in AuditEntry.objects.filter(action="key.read")) == ["system.a", "system.b"]
+    make(local_ref="a", owner_type="pack", owner_ref="jira")
+    make(local_ref="b", owner_type="pack", owner_ref="jira")
+    keys.values_for(["jira.a", "jira.b"], pack_ref="jira", reader="execution 7")
+    read = AuditEntry.objects.filter(action="key.read")
+    assert sorted(line.target for line in read) == ["pack.jira.a", "pack.jira.b"]
 
 
 @pytest.mark.django_db

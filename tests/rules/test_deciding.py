@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.executions.models import Execution, Status
 from apps.executions.secrets import open_parameters, shown_parameters
 from apps.executions.services import rerun_execution
-from apps.packs import keys
+from apps.packs import grants, keys
 from apps.packs.models import Action, Pack, Trigger
 from apps.rules import enforcing, services
 from apps.rules.errors import PayloadInvalid, RefTaken, RuleInvalid, RuleReadOnly, TriggerDisabled, UnknownTrigger
@@ -255,7 +255,7 @@ def test_a_key_in_a_parameter_is_shown_by_its_name_and_stays_one_when_other_para
     assert open_parameters(again, action).parameters["token"] == "tok-98765"
 
 
-def test_the_actions_pack_decides_which_keys_a_rule_may_hand_over_and_a_systems_key_always_may(flow, echo, make_rule):
+def test_the_actions_pack_decides_on_keys_in_a_rule_and_one_of_the_system_takes_a_grant(flow, echo, make_rule):
     keys.write(local_ref="token", owner_type="pack", owner_ref="adhoc", value="of the rule's pack", actor="t")
     rule = make_rule(echo, action_params={"message": "{{ key.adhoc.token }}"})
     assert rule.pack.ref == "adhoc"
@@ -263,8 +263,12 @@ def test_the_actions_pack_decides_which_keys_a_rule_may_hand_over_and_a_systems_
         emit_event(rule.trigger, payload={})
     refused = Execution.objects.get()
     assert refused.status == Status.FAILED and "may not have the key pack.adhoc.token" in refused.error
-    keys.write(local_ref="token", value="of everybody", actor="t")
+    key = keys.write(local_ref="token", value="of the system", actor="t")
     services.update_rule(rule, action_params={"message": "{{ key.system.token }}"}, actor="t")
+    with flow():
+        emit_event(rule.trigger, payload={})
+    assert "may not have the key system.token" in Execution.objects.first().error
+    grants.grant(key, echo.pack.ref, actor="t")
     with flow():
         emit_event(rule.trigger, payload={})
     assert Execution.objects.first().status == Status.COMPLETED

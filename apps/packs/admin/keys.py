@@ -44,14 +44,13 @@ class KeyForm(forms.Form):
     name = forms.CharField(
         max_length=63,
         widget=UnfoldAdminTextInputWidget,
-        help_text="Small letters, digits, _ and -. Rules write it as {{ key.name }}.",
+        help_text="Small letters, digits, _ and -. A rule writes it as its page will say.",
     )
     owner_type = forms.ChoiceField(
         choices=[choice for choice in Key.Owner.choices if choice[0] != Key.Owner.IDENTITY],
         widget=UnfoldAdminSelectWidget,
         label="Owner",
-        help_text="System: every rule and action that names it. Pack, action, sensor: only that one, and what it is "
-        "granted to.",
+        help_text="Pack, action, sensor: that one may have it, and what it is granted to.",
     )
     owner_ref = forms.CharField(
         required=False,
@@ -59,10 +58,10 @@ class KeyForm(forms.Form):
         label="Owner's ref",
         help_text="The ref of the pack, action or sensor; empty for the system.",
     )
-    granted_only = forms.BooleanField(
+    is_open = forms.BooleanField(
         required=False,
-        label="Only for what it is granted to",
-        help_text="Of a system key: naming it in a rule or an action is not enough.",
+        label="For all that name it",
+        help_text="Of a system key: every rule and action that names it may have it, without being granted it.",
     )
     value = ValueField()
     is_json = forms.BooleanField(required=False, label="The value is JSON")
@@ -70,7 +69,7 @@ class KeyForm(forms.Form):
     def __init__(self, *args: Any, key: Key | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if key is not None:
-            for name in ("name", "owner_type", "owner_ref", "granted_only"):
+            for name in ("name", "owner_type", "owner_ref", "is_open"):
                 del self.fields[name]
 
     def clean(self) -> dict[str, Any]:
@@ -187,7 +186,7 @@ class KeyAdmin(AttuneAdmin):
                 owner_type=given["owner_type"],
                 owner_ref=given["owner_ref"].strip(),
                 local_ref=given["name"].strip(),
-                granted_only=given["granted_only"] and given["owner_type"] == Key.Owner.SYSTEM,
+                granted_only=not given["is_open"],
                 name=given["name"].strip(),
             )
             self.message_user(request, f"Key {key.ref} is kept.")

@@ -117,7 +117,7 @@ class Keys(APIView):
             ref=given.get("ref") or "",
             name=given.get("name") or "",
             encrypted=given["encrypted"],
-            granted_only=given["granted_only"] and principal.is_person,
+            granted_only=given["granted_only"],
         )
         return answer(KeyDetail(key, context={"value": given["value"]}).data, status=201)
 

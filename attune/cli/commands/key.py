@@ -82,13 +82,14 @@ def set_value(
     pack: Annotated[str, typer.Option("--pack", metavar="REF", help="It belongs to this pack.")] = "",
     action: Annotated[str, typer.Option("--action", metavar="REF", help="It belongs to this action.")] = "",
     sensor: Annotated[str, typer.Option("--sensor", metavar="REF", help="It belongs to this sensor.")] = "",
+    for_all: Annotated[bool, typer.Option("--for-all", help="All that name it may have it.")] = False,
 ) -> None:
-    """Keep a value under a ref, new or in place of the present one.
+    """Keep a value under a ref, new or in place of the present one. Without an owner it is for those it is granted to.
 
     The value comes from a file, from stdin, or is asked for: never from the command line, which others on this
     machine can see.
 
-        printf %s "$TOKEN" | attune key set jira.token
+        printf %s "$TOKEN" | attune key set token --pack jira
     """
     text = _value(ref, file)
     value = json_of(text, "The value") if as_json else text
@@ -98,6 +99,7 @@ def set_value(
     [(kind, owner)] = owners.items() or [("system", "")]
     known = f"{kind}.{owner}.{ref}" if owner else ref
     change: dict[str, Any] = {"value": value} | ({"name": name} if name else {})
+    change |= {"granted_only": False} if for_all else {}
     try:
         kept = session.api.put(place("keys/{ref}", ref=known), change)["data"]
     except NotFound:
