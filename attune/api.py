@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
@@ -18,6 +18,7 @@ from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView
 
 from apps.access.rights import ANYBODY
+from apps.access.tokens import read_run_token
 from attune.lib.api import broken, problem
 from attune.lib.loglines import fact
 
@@ -55,11 +56,26 @@ class Document(SpectacularAPIView):
     needs = {"GET": ANYBODY}
     renderer_classes = [OpenApiJsonRenderer]
 
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        _refuse_runs(request)
+
 
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """The document for people: a page of ours that reads it, without anything from elsewhere."""
+    _refuse_runs(request)
     return render(request, "attune/docs.html")
+
+
+def _refuse_runs(request: HttpRequest) -> None:
+    """Anybody may read this without a token; that of a run opens what is named for it and nothing else.
+
+    Raises: PermissionDenied.
+    """
+    scheme, _, text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() == "bearer" and read_run_token(text.strip()):
+        raise PermissionDenied("The token of a run does not reach this page.")
 
 
 # Errors before any view ----------------------------------------------------------------------------------------------
