@@ -6,6 +6,7 @@ from apps.access.views import audit, gate, sign_on, tokens
 
 urlpatterns = [
     path("login", gate.Login.as_view()),
+    path("ldap/login", gate.LdapLogin.as_view()),
     path("refresh", gate.Refresh.as_view()),
     path("token-login", gate.TokenLogin.as_view()),
     path("logout", gate.Logout.as_view()),

@@ -80,6 +80,17 @@ def test_who_is_in_the_directory_gets_an_account_and_the_role_of_their_groups():
     assert AuditEntry.objects.filter(action="user.create", target="otto", origin="127.0.0.1").count() == 1
 
 
+def test_the_door_of_the_sdk_takes_the_directorys_password_and_is_not_there_without_a_directory(settings):
+    given = {"login": "otto", "password": "otto-Password-1"}
+    session = APIClient().post("/auth/ldap/login", given, format="json").json()["data"]
+    me = APIClient(HTTP_AUTHORIZATION=f"Bearer {session['access_token']}").get("/auth/me").json()["data"]
+    assert (me["login"], me["auth_provider"]) == ("otto", "ldap")
+    assert APIClient().post("/auth/ldap/login", given | {"password": "wrong"}, format="json").status_code == 401
+    settings.LDAP = None
+    gone = APIClient().post("/auth/ldap/login", given, format="json")
+    assert gone.status_code == 404 and "POST /auth/login" in gone.json()["message"]
+
+
 def test_the_admins_form_takes_the_directorys_password_and_the_session_is_as_short_as_others(settings):
     client = Client()
     given = {"username": "otto", "password": "otto-Password-1", "next": "/admin/"}

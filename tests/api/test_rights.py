@@ -116,6 +116,7 @@ def test_only_sign_in_health_and_the_document_are_open_to_anybody() -> None:
     open_to_all = {str(route) for route in routes() if route.needs and route.needs.anybody}
     assert open_to_all == {
         "POST /auth/login",
+        "POST /auth/ldap/login",
         "POST /auth/refresh",
         "POST /auth/token-login",
         "GET /auth/settings",

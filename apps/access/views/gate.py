@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -26,6 +27,22 @@ class Login(APIView):
         given = body_of(request, serializers.LoginRequest)
         session = services.sign_in(given["login"], given["password"], origin=client_address(request._request))
         return answer(serializers.SessionAnswer(session).data)
+
+
+class LdapLogin(Login):
+    """What the SDK calls where a directory is offered; its passwords work at the other door as well."""
+
+    @describe(
+        "ldap_login",
+        "Sign in with a directory's password",
+        body=serializers.LoginRequest,
+        answers=serializers.SessionAnswer,
+        also=SLOWED | {404: "No directory is set up here."},
+    )
+    def post(self, request: Request) -> Response:
+        if settings.LDAP is None:
+            raise NotFound("No directory is set up here; sign in by POST /auth/login.")
+        return super().post(request)
 
 
 class Refresh(APIView):
