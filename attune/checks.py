@@ -6,6 +6,7 @@ import os
 import shutil
 from ipaddress import ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register
@@ -58,6 +59,30 @@ def nobody_is_believed_blindly(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register(Tags.security, deploy=True)
+def servers_ask_who_comes(**_: Any) -> list[CheckMessage]:
+    """Actions have the network, so whoever only has to reach a port to be let in lets actions in."""
+    if not settings.SERVER_MODE:
+        return []
+    database, redis = settings.DATABASES["default"], urlsplit(settings.REDIS_URL)
+    by_socket = not database.get("HOST") or database["HOST"].startswith("/")
+    shown = database.get("PASSWORD") or {"passfile", "sslcert", "service"} & set(database["OPTIONS"])
+    elsewhere = {"PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSSLCERT"} & set(os.environ)
+    open_doors = []
+    if not (by_socket or shown or elsewhere):
+        open_doors.append("DATABASE_URL")
+    if redis.scheme != "unix" and not redis.password and "password=" not in redis.query:
+        open_doors.append("REDIS_URL")
+    return [
+        Warning(
+            f"{name} has no password: whatever reaches that server is let in, actions with the network too.",
+            hint="Give it a password, or let it listen on a Unix socket only, which no sandbox shows.",
+            id="attune.W008",
+        )
+        for name in open_doors
+    ]
 
 
 @register("attune")

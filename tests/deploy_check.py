@@ -7,8 +7,8 @@ import tempfile
 
 PRODUCTION = {
     "ATTUNE_MODE": "server",
-    "DATABASE_URL": "postgres://attune@db.example.org/attune",
-    "REDIS_URL": "redis://redis.example.org/0",
+    "DATABASE_URL": "postgres://attune:a-password@db.example.org/attune",
+    "REDIS_URL": "redis://:a-password@redis.example.org/0",
     "ATTUNE_API_URL": "https://attune.example.org",
     "ATTUNE_HOST": "0.0.0.0",
     "ALLOWED_HOSTS": "attune.example.org",

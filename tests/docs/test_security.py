@@ -80,6 +80,13 @@ def test_a_production_installation_is_checked_by_django_without_a_warning(tmp_pa
     assert done.returncode == 0, done.stderr
 
 
+def test_servers_behind_a_unix_socket_or_a_file_of_passwords_are_not_warned_of(tmp_path: Path) -> None:
+    sockets = {"DATABASE_URL": "postgres:////run/postgresql/attune", "REDIS_URL": "unix:///run/redis.sock"}
+    assert "has no password" not in checked(tmp_path, **sockets).stderr
+    by_file = {"DATABASE_URL": "postgres://attune@127.0.0.1/attune", "PGPASSFILE": "/etc/attune/pgpass"}
+    assert "has no password" not in checked(tmp_path, **by_file).stderr
+
+
 @pytest.mark.parametrize("proxies", ["*", "proxy.example.org", "10.0.0.0/99", "10.0.0.1;10.0.0.2"])
 def test_a_server_is_not_started_with_proxies_that_are_none(tmp_path: Path, proxies: str) -> None:
     done = checked(tmp_path, ATTUNE_TRUSTED_PROXIES=proxies)
@@ -95,6 +102,8 @@ def test_a_server_is_not_started_with_proxies_that_are_none(tmp_path: Path, prox
         ({"ALLOWED_HOSTS": "*"}, "attune.W003"),
         ({"SECRET_KEY": PRODUCTION["ATTUNE_ENCRYPTION_KEY"]}, "ATTUNE_ENCRYPTION_KEY is the same"),
         ({"SECRET_KEY_FALLBACKS": "short"}, "attune.W004"),
+        ({"DATABASE_URL": "postgres://attune@127.0.0.1/attune"}, "DATABASE_URL has no password"),
+        ({"REDIS_URL": "redis://127.0.0.1/0"}, "REDIS_URL has no password"),
         ({"ATTUNE_API_URL": "http://attune.example.org"}, "security.W0"),
     ],
 )
