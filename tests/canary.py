@@ -88,7 +88,10 @@ def in_redis(address: str) -> dict[str, bytes]:
 
 class ProcessWatch(threading.Thread):
     """Looks at the command lines and environments of all processes below these, again and again, until it is told to
-    stop. A sensor has its pack's settings in its environment: that is how it gets them."""
+    stop. A sensor has its pack's settings in its environment, since that is how it gets them; nothing else in there may
+    hold one."""
+
+    SETTING = b"ATTUNE_SENSOR_PASSWORD="
 
     def __init__(self, parents: list[int]) -> None:
         super().__init__(name="process watch", daemon=True)
@@ -101,8 +104,9 @@ class ProcessWatch(threading.Thread):
             for pid in self._below():
                 self.seen.add(pid)
                 line, environment = (_read(pid, name) for name in ("cmdline", "environ"))
-                if spots(line) or (spots(environment) and b"ATTUNE_SENSOR_REF=" not in environment):
-                    self.found.append(f"{pid}: {line!r} {environment!r}")
+                others = b"\0".join(each for each in environment.split(b"\0") if not each.startswith(self.SETTING))
+                if spots(line) or spots(others):
+                    self.found.append(f"{pid}: {line!r} {others!r}")
 
     def stop(self) -> None:
         self.over.set()

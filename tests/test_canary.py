@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import logging
 import os
 import re
 import shutil
@@ -483,6 +484,15 @@ def test_the_secret_is_in_no_log(town: Town) -> None:
 
 def test_the_secret_is_in_no_command_line_and_no_environment(town: Town) -> None:
     assert town.watch.found == []  # type: ignore[attr-defined]
+
+
+def test_an_error_of_ours_is_mailed_to_nobody(mailoutbox: list[Any]) -> None:
+    """Django mails errors, with the request, to ADMINS: nobody is among them, and none of our settings adds anybody."""
+    logging.getLogger("django.request").error("Broken by %s", SECRET, exc_info=ValueError(SECRET))
+    assert mailoutbox == []
+    sources = [path for folder in ("apps", "attune") for path in (ROOT / folder).rglob("*.py")]
+    mails = re.compile(r"core\.mail|core import mail|smtplib|mail_admins|\b(ADMINS|MANAGERS|EMAIL_HOST)\b")
+    assert [str(path) for path in sources if mails.search(path.read_text())] == []
 
 
 @pytest.mark.server_only
