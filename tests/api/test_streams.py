@@ -10,11 +10,15 @@ import httpx
 import pytest
 from django.utils import timezone
 
+from apps.access.principals import Role
+from apps.access.tokens import run_token
 from apps.executions import logs
 from apps.executions.models import Execution, Status
 from apps.packs.models import Action
 from attune import streams
+from tests.access.world import limited, make_things, token_for
 from tests.api.runs import running_execution, running_sensor
+from tests.api.test_rights import routes
 
 
 def events(answer: httpx.Response) -> Iterator[dict[str, Any]]:
@@ -191,3 +195,43 @@ def test_a_real_action_is_followed_from_its_first_line_to_its_end(
         told = list(events(answer))
     assert "".join(event["data"].get("text", "") for event in told) == "line 1\nline 2\nline 3\n"
     assert told[-1]["data"] == {"status": "completed"}
+
+
+# Everybody at every stream -------------------------------------------------------------------------------------------
+OWN, SEEN, OTHER = "alpha", "gamma", "beta"  # packs: a role there, a viewer there, nothing there
+STREAMS: dict[str, Callable[[Any], str]] = {
+    "api/v1/executions/stream": lambda of: f"/api/v1/executions/stream?execution_id={of.execution.pk}",
+    "api/v1/executions/<int:pk>/logs/<ref:stream>/stream": (
+        lambda of: f"/api/v1/executions/{of.execution.pk}/logs/stdout/stream"
+    ),
+    "api/v1/packs/install/<int:pk>/stream": lambda of: f"/api/v1/packs/install/{of.installation.pk}/stream",
+}
+
+
+def test_each_stream_opens_to_whom_it_is_for_in_their_packs_and_to_nobody_else(
+    http: Callable[..., httpx.Client],
+) -> None:
+    doors = [route for route in routes() if route.is_stream]
+    assert {door.path for door in doors} == set(STREAMS)  # whoever adds a stream says what it is about
+    world = {ref: make_things(ref) for ref in (OWN, SEEN, OTHER)}
+    running = world[OWN].execution
+    Execution.objects.filter(pk=running.pk).update(status=Status.RUNNING, attempt=1)
+    people = {role.group: limited(role.group, **{OWN: role, SEEN: Role.VIEWER}) for role in Role}
+    clients = {"nobody": http("")} | {name: http(token=token_for(person)) for name, person in people.items()}
+    clients["execution"] = http(token=run_token("execution", running.pk, 1))
+    clients["sensor"] = http(token=run_token("sensor", world[OWN].sensor.pk, 1))
+    wrong = []
+    for door in doors:
+        for name, client in clients.items():
+            for ref, things in world.items():
+                if name == "nobody":
+                    expected = 401
+                elif name in people:
+                    expected = 404 if ref == OTHER else 200
+                else:
+                    let_in = door.needs is not None and getattr(door.needs, name)
+                    expected = 200 if let_in and ref == OWN else 403
+                with client.stream("GET", STREAMS[door.path](things)) as answer:
+                    if answer.status_code != expected:
+                        wrong.append(f"{name}: {door} of {ref} answered {answer.status_code}, not {expected}")
+    assert not wrong, "\n".join(wrong)
