@@ -313,6 +313,8 @@ def _send_what_is_wrong(town: Town) -> None:
     key = {"local_ref": "Not Allowed", "owner_type": "system", "name": "x", "value": SECRET}
     assert town.ask("POST", "/api/v1/keys", key)[0] == 422
     assert town.ask("POST", "/api/v1/keys", key | {"local_ref": "bird"})[0] == 409
+    rule = {"ref": "canary.literal", "trigger_ref": "canary.sung", "action_ref": "canary.tell"}
+    assert town.ask("POST", "/api/v1/rules", rule | {"action_params": {"way": "plain", "p": SECRET}})[0] == 422
     options = {"scheme": "no such", "secret": SECRET}
     assert town.ask("PUT", "/api/v1/triggers/canary.sung/webhooks", options)[0] == 422
 

@@ -64,5 +64,26 @@ def parameter_faults(field: str, values: Any, schema: dict[str, Any] | None, *, 
     return []
 
 
+def literal_secrets(action_params: Any, schema: dict[str, Any] | None) -> list[Fault]:
+    """The secret parameters whose value is written into the rule, where all who see the rule, its history or the audit
+    log would read it."""
+    faults = []
+    for place in schemas.secret_places(action_params, schema or {}):
+        value = action_params
+        for step in place:
+            value = value[step]
+        if value not in ("", [], {}) and not _holds_template(value):
+            path = ".".join(map(str, ("action_params", *place)))
+            message = "is secret and cannot be kept in a rule; keep it as a key and write {{ key.<ref of the key> }}"
+            faults.append(_fault(path, message))
+    return faults
+
+
+def _holds_template(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_holds_template, value.values() if isinstance(value, dict) else value))
+    return _is_template(value)
+
+
 def _fault(path: str, message: str) -> Fault:
     return {"path": path, "message": message}

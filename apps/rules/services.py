@@ -13,7 +13,7 @@ from apps.access import audit, reach
 from apps.access.principals import Role
 from apps.packs.models import Action, Pack, Trigger
 from apps.rules import enforcing, history, matching, owning, pausing, pressure, quiet, recovery, tasks, verdicts
-from apps.rules.checking import faults_of
+from apps.rules.checking import faults_of, literal_secrets
 from apps.rules.errors import RefTaken, RuleInvalid, RuleReadOnly
 from apps.rules.events import Beside, Emitted, check_payload, find_trigger, keep, open_payload, sealed
 from apps.rules.models import Event, Rule
@@ -155,7 +155,7 @@ def create_rule(
         action_params=action_params or {},
         **more,
     )
-    _link_and_check(rule, actor)
+    _link_and_check(rule, actor, new=True)
     try:
         with transaction.atomic():
             rule.save(force_insert=True)
@@ -181,7 +181,7 @@ def update_rule(rule: Rule, *, actor: Any, restoring: int | None = None, **chang
     for name, value in changes.items():
         setattr(rule, name, value)
     if set(changes) & set(history.WHAT_IT_DOES) or (changes.get("enabled") and (not was_enabled or rule.barred)):
-        _link_and_check(rule, actor)
+        _link_and_check(rule, actor, new=bool({"action_ref", "action_params"} & set(changes)))
     after = history.state(rule) | {"owner": owning.name_of(rule), "barred": rule.barred}
     if after == before and not set(changes) - set(history.SHOWN):
         return rule
@@ -312,8 +312,8 @@ def review_owners(actor: Any = "attune") -> int:
     return owning.review(actor)
 
 
-def _link_and_check(rule: Rule, actor: Any) -> None:
-    """Tie the rule to the trigger and action it names, or say all that is wrong with it.
+def _link_and_check(rule: Rule, actor: Any, *, new: bool) -> None:
+    """Tie the rule to the trigger and action it names, or say all that is wrong with it. `new`: its parameters are.
 
     Raises RuleInvalid; BeyondRights where the saver may not run that action.
     """
@@ -322,6 +322,8 @@ def _link_and_check(rule: Rule, actor: Any) -> None:
     rule.action = Action.objects.filter(ref=rule.action_ref).first()
     owning.hide_unseen(rule, who)
     faults = _faults(rule)
+    if new and not faults and rule.action is not None:
+        faults = literal_secrets(rule.action_params, rule.action.parameters_schema)
     if faults:
         listed = "; ".join(f"{fault['path']}: {fault['message']}" for fault in faults)
         raise RuleInvalid(f"Rule {rule.ref} cannot be saved: {listed}.", details={"faults": faults})

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from apps.access.models import AuditEntry
 from apps.executions.models import Execution, Status
 from apps.executions.secrets import open_parameters
 from apps.packs import services as packs
 from apps.packs.models import Action, Pack
 from apps.rules import events, services
-from apps.rules.models import Enforcement, Event
+from apps.rules.errors import RuleInvalid
+from apps.rules.models import Enforcement, Event, Rule
 from apps.rules.services import emit_event, replay_event
 
 SECRET = {"type": "string", "secret": True}
@@ -140,3 +142,50 @@ def test_a_secret_setting_reaches_the_action_and_no_table(flow: Any, echo: Actio
     opened = open_parameters(execution, echo, again=True).parameters
     assert opened == {"said": "hunter2", "more": "attic: hunter2"}
     assert "hunter2" not in everything()
+
+
+# What is written into a rule -----------------------------------------------------------------------------------------
+@pytest.fixture
+def login(make_action: Any) -> Action:
+    """An action with secret parameters, one of them deep in another."""
+    return make_action("cat", parameters={"user": {}, "pin": SECRET, "auth": PAYLOAD})
+
+
+@pytest.mark.parametrize(
+    ("params", "path"),
+    [
+        ({"user": "anna", "pin": "hunter2"}, "action_params.pin"),
+        (
+            {"auth": {"logins": [{"token": "{{ payload.t }}"}, {"token": "hunter2"}]}},
+            "action_params.auth.logins.1.token",
+        ),
+    ],
+)
+def test_a_rule_with_a_secret_written_into_it_is_refused_without_repeating_it(
+    login: Action, make_rule: Any, came: Any, params: dict[str, Any], path: str
+) -> None:
+    rule = make_rule(login, trigger=came)
+    for save in (
+        lambda: make_rule(login, trigger=came, action_params=params),
+        lambda: services.update_rule(rule, action_params=params, actor="t"),
+    ):
+        with pytest.raises(RuleInvalid, match="keep it as a key and write") as refused:
+            save()
+        assert [fault["path"] for fault in refused.value.details["faults"]] == [path]
+        assert "hunter2" not in refused.value.message
+    assert "hunter2" not in str([list(model.objects.values()) for model in (Rule, AuditEntry)])
+
+
+def test_a_rule_may_hand_a_key_to_a_secret_parameter_or_leave_it_empty(
+    login: Action, make_rule: Any, came: Any
+) -> None:
+    rule = make_rule(login, trigger=came, action_params={"pin": "{{ key.own.pin }}", "auth": {"password": ""}})
+    services.update_rule(rule, action_params={"pin": "{{ payload.password }}"}, actor="t")
+
+
+def test_a_rule_that_was_saved_before_its_parameter_was_secret_can_still_be_switched_on(
+    login: Action, make_rule: Any, came: Any
+) -> None:
+    rule = make_rule(login, trigger=came, action_params={"user": "anna"}, enabled=False)
+    Rule.objects.update(action_params={"pin": "1234"})
+    assert services.set_enabled(Rule.objects.get(pk=rule.pk), True, actor="t").enabled
