@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,27 @@ def test_no_list_and_no_page_tells_of_what_one_may_not_see(anna: Client, world: 
             page = anna.get(address(each.model, "change", row_of(world[ref], each.model).pk))
             assert page.status_code == status, (each.model, ref)
             assert ref == "beta" or "beta" not in page.content.decode(), (each.model, ref)
+
+
+def test_no_address_of_the_admin_tells_what_one_may_not_see_from_what_is_not_there(
+    anna: Client, world: dict[str, Things]
+) -> None:
+    fill = {"stream": "stdout", "command": "any"}
+    wrong, asked = [], 0
+    for each in admins():
+        for route in (str(pattern.pattern) for pattern in each.get_urls()):
+            if each.model is AuditEntry or "<" not in route:
+                continue
+            answers = []
+            for number in (row_of(world["beta"], each.model).pk, 999_999):
+                filled = re.sub(r"<\w+:(\w+)>", lambda part, number=number: fill.get(part[1], str(number)), route)
+                answer = anna.get(f"{address(each.model, 'changelist')}{filled}")
+                assert b"beta" not in answer.content, filled
+                answers.append((answer.status_code, answer.get("Location", "").replace(str(number), "n")))
+            asked += 1
+            if answers[0] != answers[1] or answers[0][0] == 200:
+                wrong.append(f"{each.model.__name__} {route} answers {answers}")
+    assert not wrong and asked > 50, wrong
 
 
 def test_the_home_page_counts_and_names_only_what_one_reaches(anna: Client, world: dict[str, Things]) -> None:
