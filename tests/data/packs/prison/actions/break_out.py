@@ -120,6 +120,18 @@ for port in given["ports"]:
 attempt("connect to Docker")(lambda: connect(socket.AF_UNIX, "/var/run/docker.sock"))
 attempt("connect to the system bus")(lambda: connect(socket.AF_UNIX, "/run/dbus/system_bus_socket"))
 
+
+@attempt("find a file or socket that the launcher left open")
+def _():
+    for number in range(3, 4096):
+        try:
+            os.fstat(number)
+        except OSError:
+            continue
+        return
+    raise FileNotFoundError("there is none")
+
+
 # The machine
 attempt("mount something")(lambda: call("mount", b"none", b"/tmp", b"tmpfs", 0, None))
 attempt("make a namespace in which it is root")(lambda: ran("unshare", "--user", "--map-root-user", "true"))
