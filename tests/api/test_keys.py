@@ -75,12 +75,14 @@ def test_a_key_says_who_names_it_and_who_read_it_last(api: Api, token_key: str) 
     assert AuditEntry.objects.filter(action="key.read").count() == 1
 
 
-def test_a_system_key_is_closed_until_it_is_opened(api: Api) -> None:
+def test_a_system_key_is_open_to_clients_that_know_of_no_grants_and_closed_where_that_is_asked_for(api: Api) -> None:
     body: dict[str, Any] = {"local_ref": "smtp", "owner_type": "system", "name": "S", "value": 1}
-    assert api().post("/api/v1/keys", body).json()["data"]["granted_only"] is True
-    assert api().put("/api/v1/keys/system.smtp", {"granted_only": False}).json()["data"]["granted_only"] is False
+    assert api().post("/api/v1/keys", body).json()["data"]["granted_only"] is False
+    assert api().put("/api/v1/keys/system.smtp", {"granted_only": True}).json()["data"]["granted_only"] is True
     entry = AuditEntry.objects.get(action="key.update")
-    assert (entry.before["granted_only"], entry.after["granted_only"]) == (True, False)
+    assert (entry.before["granted_only"], entry.after["granted_only"]) == (False, True)
+    closed = body | {"local_ref": "smtps", "granted_only": True}
+    assert api().post("/api/v1/keys", closed).json()["data"]["granted_only"] is True
 
 
 def test_what_cannot_be_granted_is_a_422_with_the_reason(api: Api, token_key: str) -> None:

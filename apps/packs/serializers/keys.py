@@ -25,7 +25,7 @@ class KeyRequest(serializers.Serializer):
     value = serializers.JSONField(allow_null=True)
     encrypted = serializers.BooleanField(default=True)
     granted_only = serializers.BooleanField(
-        default=True, help_text="Of a system key: who it is granted to may have it; false: everybody who names it."
+        default=False, help_text="Of a system key: only who it is granted to may have it, not everybody who names it."
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -104,7 +104,8 @@ def set_value(
         kept = session.api.put(place("keys/{ref}", ref=known), change)["data"]
     except NotFound:
         place_of = {"local_ref": ref, f"owner_{kind}_ref": owner} if owner else {"ref": ref}
-        kept = session.api.post("keys", change | place_of | {"owner_type": kind})["data"]
+        closed = {} if owner or for_all else {"granted_only": True}
+        kept = session.api.post("keys", change | closed | place_of | {"owner_type": kind})["data"]
     session.output.done(f"Key {kept['ref']} is kept.", kept | {"value": None})
 
 
