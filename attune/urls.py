@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from apps.access.admin_login import login_page, sign_out
+from apps.access.admin_login import login_page, own_password, sign_out
 from apps.access.urls import audit_urlpatterns
 from apps.access.urls import urlpatterns as access_urls
 from apps.executions.urls import urlpatterns as executions_urls
@@ -31,6 +31,7 @@ urlpatterns = [
     path("docs", api.docs, name="docs"),
     path("admin/login/", login_page),  # before the admin's own: it says 429 to somebody who has to wait
     path("admin/logout/", sign_out),  # before the admin's own, which does it
+    path("admin/password_change/", admin.site.admin_view(own_password, cacheable=True)),  # likewise
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(url="/admin/")),  # people type the bare address; programs never do
 ]

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.html import format_html
@@ -86,12 +87,6 @@ class Audited(AttuneAdmin):
         for obj in queryset:
             self.delete_model(request, obj)
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Django's own log of a changed password has no before and after; ours has the line."""
-        if request.resolver_match and request.resolver_match.url_name == "auth_user_password_change":
-            audit.record(principal(request), "user.set_password", obj)
-        return super().log_change(request, obj, message)
-
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, Audited):  # type: ignore[misc]
@@ -119,6 +114,18 @@ class UserAdmin(DjangoUserAdmin, Audited):  # type: ignore[misc]
     def said(self, thing: Any) -> dict[str, Any]:
         flags = {name: getattr(thing, name) for name in ("email", "is_active", "is_staff", "is_superuser")}
         return flags | {"groups": sorted(thing.groups.values_list("name", flat=True)), "packs": limits_of(thing)}
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """All in one transaction: Django's own has none here."""
+        with transaction.atomic():
+            return super().user_change_password(request, id, form_url)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Whoever signed in with the former password is out; and our log has its line, Django's no before and after."""
+        if request.resolver_match and request.resolver_match.url_name == "auth_user_password_change":
+            services.end_sessions(obj)
+            audit.record(principal(request), "user.set_password", obj)
+        return super().log_change(request, obj, message)
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return () if obj is None or obj.is_superuser else self.inlines

@@ -1,16 +1,20 @@
-"""Signing in to the admin and out of it: by the same limits, with the same lines in the audit log, as in the API."""
+"""Signing in to the admin and out of it, and one's own password: by the same limits, with the same lines in the audit
+log, as in the API."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import BACKEND_SESSION_KEY
 from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from unfold.forms import AuthenticationForm
+from django.urls import reverse
+from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm
 
 from apps.access import audit, services
 from apps.access.errors import TooManyAttempts
@@ -58,3 +62,32 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and isinstance(request.user, AbstractBaseUser):
         audit.record(request.user, services.LOGOUT, request.user.get_username(), origin=client_address(request))
     return admin.site.logout(request)
+
+
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
+    """Refuses whoever guesses at the present password; the new one ends the person's other sessions."""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.origin = client_address(request)
+
+    def clean_old_password(self) -> str:
+        try:
+            with services.attempt(self.origin, self.user.get_username(), http_status=200):
+                return super().clean_old_password()
+        except TooManyAttempts as error:
+            raise ValidationError(error.message) from None
+
+    def save(self, commit: bool = True) -> AbstractBaseUser:
+        services.keep_password(self.user, self.cleaned_data["new_password1"], origin=self.origin)
+        return self.user
+
+
+def own_password(request: HttpRequest) -> HttpResponseBase:
+    """The admin's own page, by the service of the API."""
+    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    return PasswordChangeView.as_view(
+        form_class=partial(OwnPasswordForm, request),
+        success_url=reverse("admin:password_change_done"),
+        extra_context=admin.site.each_context(request),
+    )(request)

@@ -120,13 +120,26 @@ def change_password(user: AbstractUser, *, current: str, new: str, token_id: int
     except ValidationError as error:
         faults = [{"path": "new_password", "message": message} for message in error.messages]
         raise InvalidInput(" ".join(error.messages), details={"faults": faults}) from None
-    with transaction.atomic():
-        user.set_password(new)
-        user.save(update_fields=["password"])
-        sessions = ApiToken.objects.filter(user=user).exclude(kind=ApiToken.Kind.PERSONAL)
-        own = sessions.filter(pk=token_id).first()
-        (sessions.exclude(name=own.name) if own else sessions).delete()
-        audit.record(user, "auth.change_password", user.get_username(), origin=origin)
+    keep_password(user, new, token_id=token_id, origin=origin)
+
+
+@transaction.atomic
+def keep_password(user: AbstractUser, new: str, *, origin: str, token_id: int | None = None) -> None:
+    """Keep a new password of one's own that was found good, and end one's other sessions."""
+    user.set_password(new)
+    user.save(update_fields=["password"])
+    end_sessions(user, but=token_id)
+    audit.record(user, "auth.change_password", user.get_username(), origin=origin)
+
+
+def end_sessions(user: AbstractUser, *, but: int | None = None) -> None:
+    """End this person's sessions of the API, but for the one that a token belongs to; personal tokens stay.
+
+    Those of the admin end by themselves, being bound to the password.
+    """
+    sessions = ApiToken.objects.filter(user=user).exclude(kind=ApiToken.Kind.PERSONAL)
+    own = sessions.filter(pk=but).first()
+    (sessions.exclude(name=own.name) if own else sessions).delete()
 
 
 @transaction.atomic

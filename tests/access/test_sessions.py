@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.access import services, tokens
 from apps.access.errors import InvalidCredentials
-from apps.access.models import ApiToken, AuditEntry
+from apps.access.models import ApiToken, AuditEntry, SignInFailures
 
 pytestmark = pytest.mark.django_db
 
@@ -188,3 +189,37 @@ def test_sign_ins_are_in_the_audit_log_without_any_password(people: Callable[[st
     assert {"actor": "viewer", "action": "auth.login", "origin": "127.0.0.1"} in entries
     assert {"actor": "viewer", "action": services.LOGIN_FAILED, "origin": "127.0.0.1"} in entries
     assert "wrong-guess" not in str(list(AuditEntry.objects.values()))
+
+
+def test_in_the_admin_a_new_password_ends_the_sessions_of_the_api_as_well(
+    people: Callable[[str], Any], client: Client
+) -> None:
+    new = {"new_password1": "A-new-Password-1", "new_password2": "A-new-Password-1"}
+    people("viewer")
+    mine = bearing(sign_in().json()["data"]["access_token"])
+    client.force_login(people("viewer"))
+    changed = client.post("/admin/password_change/", {"old_password": "viewer-Password-1", **new})
+    assert changed.status_code == 302, changed.content.decode()
+    assert mine.get("/auth/me").status_code == 401
+    assert client.get("/admin/").status_code == 200, "this very session stays"
+    theirs = bearing(sign_in("viewer", "A-new-Password-1").json()["data"]["access_token"])
+    client.force_login(people("admin"))
+    sent = {"usable_password": "true", "password1": "Another-Password-1", "password2": "Another-Password-1"}
+    assert client.post(f"/admin/auth/user/{people('viewer').pk}/password/", sent).status_code == 302
+    assert theirs.get("/auth/me").status_code == 401
+    assert sign_in("viewer", "Another-Password-1").status_code == 200
+
+
+def test_nobody_guesses_at_a_password_on_the_admins_page_to_change_it(
+    people: Callable[[str], Any], client: Client
+) -> None:
+    client.force_login(people("viewer"))
+    new = {"new_password1": "A-new-Password-1", "new_password2": "A-new-Password-1"}
+    for _ in range(5):
+        answer = client.post("/admin/password_change/", {"old_password": "wrong", **new})
+        assert "Your old password was entered incorrectly" in answer.content.decode()
+    SignInFailures.objects.update(wait_until=timezone.now() + timedelta(seconds=60))
+    answer = client.post("/admin/password_change/", {"old_password": "viewer-Password-1", **new})
+    assert "Too many failed attempts to sign in" in answer.content.decode()
+    assert AuditEntry.objects.filter(action="auth.login_failed", actor="viewer").count() == 5
+    assert people("viewer").check_password("viewer-Password-1")
