@@ -107,6 +107,7 @@ JSON = {
     "list": list(PAYLOADS[150:]),
     **dict.fromkeys(("__proto__", "constructor", "toString"), "<b pwned>"),
 }
+WISHES = ["six; python_version > '<b pwned>'", "six; python_version > '\"><img src=x onerror=alert(1) pwned>'"]
 _LEFT = ("ref", "sealed", "digest", "prefix", "path", "password", "username", "webhook_key", "entry_point", "status")
 _LEFT_ENDS = ("_ref", "_id", "_point", "_type", "_secret", "_key", "_version")
 
@@ -151,7 +152,9 @@ def build(core: Pack, boss: Any, folder: Path, make_pack: Any) -> None:
         parameters_schema=schema, examples=[{"description": ALL, "parameters": JSON}]
     )
     pack = services.save_adhoc_pack(ref="evil", actor=boss, label="x", description="x", conf_schema=schema)
-    Pack.objects.filter(pk__in=(pack.pk, made.pk)).update(config=JSON, meta=JSON, conf_schema=schema)
+    Pack.objects.filter(pk__in=(pack.pk, made.pk)).update(
+        config=JSON, meta=JSON, conf_schema=schema, environment={"packages": WISHES}
+    )
     for number in range(2):
         options = {"networks": [ALL], **NAMED}
         trigger = services.save_adhoc_trigger(pack=pack, name=f"came{number}", actor=boss, label="x", description="x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
 import pytest
@@ -115,6 +116,39 @@ def test_three_hundred_texts_stay_texts_on_every_page(watched, world):
     assert visited > 80
     assert not wrong, "\n".join(wrong)
     assert not watched.seen
+
+
+class Markup(HTMLParser):
+    """What of a page no text may have made, where no browser looks at it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        code = [value for value in given.values() if (value or "").strip().lower().startswith("javascript:")]
+        is_foreign = tag in ("iframe", "object", "embed", "base", "math", "audio", "video", "marquee", "style")
+        if "pwned" in given or is_foreign or any(name.startswith("on") for name in given) or (code and tag == "a"):
+            self.found.append(self.get_starttag_text()[:200])
+        if tag == "script" and not (given.get("src") or "").startswith(("/static/", "/admin/jsi18n/")):
+            self.found.append(self.get_starttag_text()[:200])
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "editor"])
+def test_they_stay_texts_for_those_who_may_do_less_and_are_shown_other_parts(
+    role, core, people, sign_in, tmp_path, make_pack
+):
+    hostile.build(core, people("admin"), tmp_path, make_pack)
+    client, wrong, visited = sign_in(role), [], 0
+    for address in addresses():
+        answer = client.get(address)
+        if answer.status_code == 200 and answer["Content-Type"].startswith("text/html"):
+            wrong += [f"{address}: {found}" for found in Markup(answer.content.decode()).found]
+            visited += 1
+    assert visited > 50
+    assert not wrong, "\n".join(wrong)
 
 
 def test_they_stay_texts_in_a_log_that_grows(watched, core):
