@@ -10,6 +10,7 @@ from typing import Any
 from attune.lib.errors import InvalidInput
 
 SCHEMES = ("generic", "github", "stripe", "slack", "attune")
+TIMED = ("stripe", "slack")  # which sign the time
 _NAME = re.compile(r"[A-Za-z0-9-]{1,100}\Z")  # of an HTTP header
 _WHOLE = {"tolerance": (0, 86_400), "rate_limit": (1, 1_000_000), "max_bytes": (1, 64 * 1024 * 1024)}
 
@@ -49,6 +50,9 @@ def checked(options: dict[str, Any]) -> dict[str, Any]:
             faults.append({"path": name, "message": f"{name}: {message}"})
         else:
             result[name] = value
+    if result.get("scheme") in TIMED and result.get("dedup_header"):
+        message = f"no header is signed by {result['scheme']}, so none says what is the same delivery; leave it empty"
+        faults.append({"path": "dedup_header", "message": f"dedup_header: {message}"})
     if faults:
         raise InvalidInput("; ".join(fault["message"] for fault in faults), details={"faults": faults})
     return result

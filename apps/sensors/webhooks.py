@@ -129,9 +129,10 @@ def read_body(body: bytes, kind: str) -> dict[str, Any]:
 def delivery_id(options: Options, headers: Mapping[str, str], payload: Mapping[str, Any], mark: str = "") -> str:
     """The sender's own id of this delivery, by which a second one is known; empty when it gives none.
 
-    `mark` is what `signatures.check` gave: it stands in where a delivery with a signed time has no id.
+    `mark` is what `signatures.check` gave: it stands in where a delivery with a signed time has no id. Then no header
+    is asked for one, since none is signed: whoever heard the delivery could send it again with another.
     """
-    if options.dedup_header:
+    if options.dedup_header and not mark:
         found = headers.get(options.dedup_header, "")
     elif options.scheme == "stripe":
         found = _text(payload.get("id"))

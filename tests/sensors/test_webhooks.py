@@ -155,6 +155,12 @@ def test_the_senders_own_id_is_found(
     assert webhooks.delivery_id(options, headers, payload) == expected
 
 
+def test_where_the_time_is_signed_no_header_says_what_is_the_same_delivery() -> None:
+    options = Options(scheme="slack", dedup_header="x-my-id")
+    assert {webhooks.delivery_id(options, {"x-my-id": id}, {}, mark="signed:1") for id in ("1", "2")} == {"signed:1"}
+    assert webhooks.delivery_id(options, {"x-my-id": "1"}, {"event_id": "Ev1"}, mark="signed:1") == "Ev1"
+
+
 @pytest.mark.parametrize("odd", ["i" * 301, "a\x00b", "\ud800"])
 def test_an_id_that_cannot_be_kept_is_kept_as_its_hash(odd: str) -> None:
     found = webhooks.delivery_id(Options(scheme="stripe"), {}, {"id": odd})
