@@ -325,6 +325,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "attune.requests.number",
     "attune.headers.protect",
+    "attune.requests.refuse_nul",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

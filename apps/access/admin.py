@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
@@ -25,6 +26,8 @@ from apps.access.admin_filters import SinceFilter
 from apps.access.admin_show import badge, enabled_badge, moment
 from apps.access.models import ApiToken, AuditEntry, PackAccess
 from apps.access.principals import Role, role_of
+
+LONGEST_NUMBER = 18  # digits of a row's number
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -56,6 +59,17 @@ class LimitInline(TabularInline):
     has_add_permission = has_change_permission = has_delete_permission = has_view_permission
 
 
+class Choices(forms.ModelMultipleChoiceField):
+    """Some of a list of rows. A number that no database can hold is none of them: Django would ask for it."""
+
+    def clean(self, value: Any) -> Any:
+        for number in value or ():
+            if len(str(number)) > LONGEST_NUMBER:
+                message = self.error_messages["invalid_choice"]
+                raise ValidationError(message, code="invalid_choice", params={"value": str(number)[:40]})
+        return super().clean(value)
+
+
 class Audited(AttuneAdmin):
     """Django's own forms, for administrators; what they change is in the audit log."""
 
@@ -65,6 +79,9 @@ class Audited(AttuneAdmin):
     def said(self, thing: Any) -> dict[str, Any]:
         """The thing as the log says it."""
         return {"name": str(thing)}
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().formfield_for_manytomany(db_field, request, **{"form_class": Choices, **kwargs})
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         request._before = self.said(type(obj)._base_manager.get(pk=obj.pk)) if change else {}  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,12 +10,20 @@ from typing import Any, ClassVar, TypeVar
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.forms import ModelChoiceField
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -30,6 +39,7 @@ from attune.lib.errors import AttuneError
 
 M = TypeVar("M", bound=Model)
 _ASKED_BY = ("exact", "in", "isnull", "id__exact", "id__isnull")  # how the filters of columns ask
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")  # of a row
 DEEPEST_PAGE_ROW = 2000  # how far back a long list can be paged; filters reach further
 
 
@@ -178,6 +188,14 @@ class AttuneAdmin(ModelAdmin):
             if lookup == name or lookup in {f"{name}__{rest}" for rest in _ASKED_BY}:
                 return True
         return False
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """What is selected are numbers of rows; Django would break on anything else."""
+        selected = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        if not all(_NUMBER.match(text) for text in selected):
+            words = "What was selected is not on this list: its rows are selected by their numbers."
+            return HttpResponseBadRequest(words, content_type="text/plain; charset=utf-8")
+        return super().response_action(request, queryset)
 
     # Pages and buttons -----------------------------------------------------------------------------------------------
     def get_urls(self) -> list[URLPattern]:

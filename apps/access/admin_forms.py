@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from django import forms
@@ -13,8 +14,9 @@ from django_jsonform.widgets import JSONFormWidget
 from unfold.widgets import TEXTAREA_CLASSES
 
 from apps.access.admin_show import pretty
-from apps.access.admin_spaces import Space, from_text
+from apps.access.admin_spaces import Space, from_json, from_text
 from attune.lib.errors import InvalidInput
+from attune.lib.strictjson import BadJson
 
 FORM, RAW = "form", "raw"
 
@@ -37,7 +39,8 @@ def value_in(space: Space, given: dict[str, Any], *, what: str) -> Any:
     """The value that the field holds: `{"mode", "form", "raw"}`. Raises InvalidInput."""
     if given.get("mode") == RAW:
         text = given.get("raw") or ""
-        return from_text(text, what=what) if text.strip() else space.empty()
+        value = from_text(text, what=what) if text.strip() else None
+        return space.empty() if value is None else value
     data = given.get("form")
     if isinstance(data, str):
         data = from_text(data, what=what) if data.strip() else None
@@ -108,5 +111,6 @@ class JsonField(forms.Field):
             shown = None
         state = shown or state_of(space, {})
         if data.get("mode") == FORM and data.get("form"):
-            state["form"] = json.loads(data["form"])
+            with suppress(BadJson):  # no form of ours sends such a thing
+                state["form"] = from_json(data["form"])
         return state | {"mode": data.get("mode") or FORM, "raw": data.get("raw", "")}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from apps.access.admin_spaces import UNSET, Json, Space, is_plain, type_of
+from apps.access.admin_spaces import UNSET, Json, Space, from_json, is_plain, type_of
 from attune.lib.errors import InvalidInput
+from attune.lib.strictjson import BadJson
 
 OPERATORS = (
     *("equals", "nequals", ">", ">=", "<", "<=", "contains", "ncontains", "startswith", "endswith"),
@@ -60,7 +61,8 @@ class SchemaRows(Rows):
         }
 
     def from_form(self, data: Json) -> Json:
-        rows = [row for row in data if isinstance(row, dict) and str(row.get("name") or "").strip()] if data else []
+        given = data if isinstance(data, list) else []
+        rows = [row for row in given if isinstance(row, dict) and str(row.get("name") or "").strip()]
         if not rows:
             return {}
         names = [str(row["name"]).strip() for row in rows]
@@ -95,8 +97,8 @@ def _value(text: str, kind: str, name: str) -> Json:
     if kind == "string":
         return text
     try:
-        return json.loads(text)
-    except ValueError:
+        return from_json(text)
+    except BadJson:
         if kind == "any":
             return text
         raise InvalidInput(f"{name}: {text!r} is not a value of type {kind}; write it as JSON.") from None
@@ -133,14 +135,14 @@ class CriteriaRows(Rows):
             one = {"field": str(row["field"]).strip(), "operator": row.get("operator") or OPERATORS[0]}
             text = str(row.get("value") or "")
             if text:
-                one["value"] = text if is_plain(text) else json.loads(text) if _is_json(text) else text
+                one["value"] = text if is_plain(text) else _json_or(text)
             read.append(one)
         return read or {}
 
 
-def _is_json(text: str) -> bool:
+def _json_or(text: str) -> Json:
+    """The value that the text is the JSON of; else the text itself."""
     try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
+        return from_json(text)
+    except BadJson:
+        return text

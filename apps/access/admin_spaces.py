@@ -12,7 +12,8 @@ import re
 from abc import ABC, abstractmethod
 from typing import Any
 
-from attune.lib import yamlfiles
+from attune.lib import strictjson, yamlfiles
+from attune.lib.api import DEEPEST
 from attune.lib.errors import InvalidInput
 
 Json = Any
@@ -53,17 +54,22 @@ class Space(ABC):
             return False
 
 
+def from_json(text: str) -> Json:
+    """A value written as JSON that can be kept. Raises BadJson."""
+    return strictjson.read(text.encode("utf-8", "surrogatepass"), max_depth=DEEPEST)
+
+
 def from_text(text: str, *, what: str) -> Json:
     """A value written as JSON, or as YAML. Raises InvalidInput."""
     try:
-        return json.loads(text)
-    except ValueError as error:
+        return from_json(text)
+    except strictjson.BadJson as error:
         problem = error
     try:
         return yamlfiles.parse(text).data
     except InvalidInput as error:
         if text.lstrip()[:1] in "{[":
-            raise InvalidInput(f"{what} is not JSON: {problem}") from None
+            raise InvalidInput(f"{what} {problem}.") from None
         raise InvalidInput(f"{what} is neither JSON nor YAML: {error.message}") from None
 
 
@@ -212,7 +218,7 @@ class Parameters(Space):
         if kind in ("text", "secret") or not isinstance(data, str) or (self.templates and is_template(data)):
             return data
         if kind == "numeral":
-            return json.loads(data.strip()) if _NUMBER.match(data.strip()) else data
+            return from_text(data, what=name) if _NUMBER.match(data.strip()) else data
         if not data.strip():
             return UNSET
         if type_of(schema) == "any" and is_plain(data):
@@ -227,8 +233,8 @@ def _code(value: Json) -> str:
 def is_plain(text: str) -> bool:
     """Whether this text, where any value may stand, means itself rather than JSON."""
     try:
-        json.loads(text)
-    except ValueError:
+        from_json(text)
+    except strictjson.BadJson:
         return text.lstrip()[:1] not in ("{", "[", '"')
     return False
 

@@ -66,8 +66,10 @@ def _spoken(slot: dict[str, Any]) -> str:
     return schemas.MASK if "sealed" in slot else f"{{{{ key.{'.'.join(map(str, slot['parts']))} }}}}"
 
 
-def changed(execution: Execution, parameters: dict[str, Any]) -> dict[str, Any]:
+def changed(execution: Execution, parameters: Any) -> Any:
     """Parameters that somebody was shown, changed and sent back: what is as it was shown is as it was."""
+    if not isinstance(parameters, dict):
+        return parameters  # which will be refused, by the same words as elsewhere
     shown, was = shown_parameters(execution), reveal(execution)
     return {
         name: was[name] if name in was and value == shown.get(name) else value for name, value in parameters.items()

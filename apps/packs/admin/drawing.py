@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from apps.access.admin_forms import RAW, state_of, value_in
@@ -12,6 +11,8 @@ from apps.access.principals import Principal
 from apps.access.reach import narrow
 from apps.packs.admin.forms import with_defaults
 from apps.packs.models import Action, Pack, Trigger
+from attune.lib import strictjson
+from attune.lib.api import DEEPEST
 from attune.lib.errors import InvalidInput
 
 
@@ -44,9 +45,9 @@ def drawn_anew(body: bytes, who: Principal) -> dict[str, Any]:
     the `form` or the `raw` text. Raises InvalidInput.
     """
     try:
-        asked = json.loads(body)
-    except ValueError:
-        raise InvalidInput("The request is not JSON.") from None
+        asked = strictjson.read(body, max_depth=DEEPEST)
+    except strictjson.BadJson as error:
+        raise InvalidInput(f"The request {error}.") from None
     if not isinstance(asked, dict):
         raise InvalidInput("The request is not a JSON object.")
     source, subject, templates = str(asked.get("source")), str(asked.get("subject") or ""), bool(asked.get("templates"))

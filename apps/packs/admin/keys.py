@@ -17,10 +17,12 @@ from unfold.widgets import (
 
 from apps.access.admin_base import AttuneAdmin, allows, command, list_url, page_url, principal
 from apps.access.admin_show import moment
+from apps.access.admin_spaces import from_json
 from apps.access.principals import Role
 from apps.packs import grants, key_uses, keys
 from apps.packs.models import Key
 from apps.packs.views.keys import require_owner
+from attune.lib.strictjson import BadJson
 
 
 class ValueField(forms.CharField):
@@ -76,9 +78,9 @@ class KeyForm(forms.Form):
         cleaned = super().clean() or {}
         if cleaned.get("is_json") and "value" in cleaned:
             try:
-                cleaned["value"] = forms.JSONField().clean(cleaned["value"])
-            except forms.ValidationError:
-                self.add_error("value", "This is not JSON. Its text is not shown again; enter it once more.")
+                cleaned["value"] = from_json(cleaned["value"])
+            except BadJson as error:
+                self.add_error("value", f"This {error}. Its text is not shown again; enter it once more.")
         return cleaned
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,9 @@ def folder_of(path_or_ref: Path | str) -> Path:
         for known in (Path(loaded.path) if loaded and loaded.path else None, settings.ATTUNE_PACKS_DIR / path_or_ref):
             if known is not None and known.is_dir():
                 return known
-    if path.is_dir():
-        return path
+    with suppress(OSError):  # a name that is too long for any folder
+        if path.is_dir():
+            return path
     raise PackNotFound(f"There is no pack {path_or_ref}: neither a folder, nor one below {settings.ATTUNE_PACKS_DIR}.")
 
 

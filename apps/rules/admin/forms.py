@@ -119,7 +119,7 @@ class RuleForm(forms.Form):
     def _given(self, name: str) -> str:
         """What the form holds for a field: what was sent, else what it began with."""
         found = self.data.get(name) if self.is_bound else self.initial.get(name)
-        return str(getattr(found, "ref", found) or "")
+        return str(getattr(found, "ref", found) or "").replace("\0", "")
 
     def clean(self) -> dict[str, Any]:
         """Put the fields of each control together, and say at the field what is wrong with it."""
