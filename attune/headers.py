@@ -1,4 +1,5 @@
-"""What browsers are told with every answer: what a page may load and run, and who may do anything with an answer.
+"""What browsers are told with every answer: what a page may load and run, who may do anything with an answer, and that
+nobody is to keep it.
 
 A page runs no script that stands in it, whatever came to stand in it: only the server's own files. Every other answer
 may load nothing at all. The policies are constants, made once, since every webhook and every call of the API passes
@@ -63,4 +64,5 @@ def protected(response: HttpResponseBase) -> HttpResponseBase:
     else:
         headers["Content-Security-Policy"] = NOTHING
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers.setdefault("Cache-Control", "no-store")  # tokens, secrets, what somebody may see today
     return response

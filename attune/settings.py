@@ -325,7 +325,6 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "attune.requests.number",
     "attune.headers.protect",
-    "attune.requests.refuse_nul",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -334,6 +333,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "attune.requests.refuse_nul",
     "apps.access.refusals.NoteRefusals",
 ]
 

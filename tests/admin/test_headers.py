@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 
 from apps.executions.models import Execution, Status
-from apps.packs import services
+from apps.packs import keys, services
 from apps.packs.models import Action, Pack
 from apps.rules.models import Event, Pause
 from attune import headers
@@ -22,6 +22,17 @@ POLICY = "Content-Security-Policy"
 
 
 # Headers -------------------------------------------------------------------------------------------------------------
+def test_no_cache_keeps_a_token_or_a_secret(people, sign_in):
+    people("admin")
+    keys.write(value="hidden", actor="test", local_ref="k")
+    login = Client().post("/auth/login", {"login": "admin", "password": "admin-Password-1"}, "application/json")
+    assert login.status_code == 200 and login["Cache-Control"] == "no-store"
+    read = sign_in().get("/api/v1/keys/system.k")
+    assert "hidden" in read.content.decode() and read["Cache-Control"] == "no-store"
+    assert "no-store" in sign_in().get("/admin/")["Cache-Control"]
+    assert "no-store" not in Client().get("/static/attune/attune.js")["Cache-Control"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.embedded_only
 
 PAGES = ("docs/security.md", "docs/asvs.md")
 _NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+# How many sections each chapter of the standard has.
+SECTIONS = {1: 5, 2: 4, 3: 7, 4: 4, 5: 4, 6: 8, 7: 6, 8: 4, 9: 2, 10: 7, 11: 7, 12: 3, 13: 4, 14: 3, 15: 4, 16: 5}
 # Sections of the standard that say without a test why: what does not apply, and what is missing.
 WITHOUT = ("do not apply", "does not apply", "not met", "yours", "there are no questions")
 
@@ -47,11 +49,22 @@ def test_every_threat_names_a_test_that_shows_what_is_done_about_it() -> None:
     assert [threat for threat, text in threats.items() if not _NAMED.search(text)] == []
 
 
+def _sections_in(text: str) -> set[int]:
+    """The numbers of a chapter's sections that stand in it; `7.2 to 7.5` means all between."""
+    found = {int(number) for number in re.findall(r"\b\d+\.(\d+)\b", text)}
+    for first, last in re.findall(r"\b\d+\.(\d+) to (?:\d+\.)?(\d+)\b", text):
+        found |= set(range(int(first), int(last) + 1))
+    return found
+
+
 def test_every_chapter_of_the_standard_is_there_and_each_of_its_points_names_a_test_or_says_why_not() -> None:
     chapters = sections("docs/asvs.md", "##")
     numbers = {int(number) for text in chapters for number in re.findall(r"^V(\d+)", text)}
     numbers |= {int(number) for number in re.findall(r"V(\d+)", chapters["What does not apply"])}
     assert numbers == set(range(1, 18))
+    for chapter, text in chapters.items():
+        if number := re.match(r"V(\d+)", chapter):
+            assert set(range(1, SECTIONS[int(number[1])] + 1)) <= _sections_in(text), chapter
     points = [point for text in chapters.values() for point in re.split(r"^- ", text, flags=re.MULTILINE)[1:]]
     assert len(points) > 30
     silent = [
