@@ -78,7 +78,8 @@ def servers_ask_who_comes(**_: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"{name} has no password: whatever reaches that server is let in, actions with the network too.",
-            hint="Give it a password, or let it listen on a Unix socket only, which no sandbox shows.",
+            hint="Give it a password, or let it listen on a Unix socket only, which no sandbox shows; "
+            "ATTUNE_CLOSED_PORTS closes its port to actions.",
             id="attune.W008",
         )
         for name in open_doors

@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.access.sso import configuration as sign_on
 from attune.lib import labels
-from attune.lib.confining import account
+from attune.lib.confining import account, ports
 from attune.lib.processes import open_private
 from attune.unfold import UNFOLD  # noqa: F401  (the admin reads it)
 
@@ -135,6 +135,18 @@ if ATTUNE_CONTAINER_PULL not in ("never", "missing"):
 ATTUNE_CONTAINER_NETWORK = env.str("ATTUNE_CONTAINER_NETWORK", "bridge")  # or host, or the name of one
 if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", ATTUNE_CONTAINER_NETWORK):
     raise ImproperlyConfigured(f"ATTUNE_CONTAINER_NETWORK is {ATTUNE_CONTAINER_NETWORK!r}; give the name of a network.")
+_given = env.str("ATTUNE_CLOSED_PORTS", "")  # no action connects to these, on whatever machine
+try:
+    ATTUNE_CLOSED_PORTS = [ports.numbered(_port) for _port in _given.split(",") if _port.strip()]
+except ValueError:
+    raise ImproperlyConfigured(
+        f"ATTUNE_CLOSED_PORTS is {_given!r}; give numbers from 1 to 65535, with commas between."
+    ) from None
+if ATTUNE_CLOSED_PORTS and not ports.can_be_closed():
+    raise ImproperlyConfigured(
+        "ATTUNE_CLOSED_PORTS cannot be kept: it needs Linux 6.7 or later with Landlock switched on. Take it away, and "
+        "give the servers on those ports passwords."
+    )
 ATTUNE_NO_NEW_PRIVILEGES = env.bool("ATTUNE_NO_NEW_PRIVILEGES", True)  # sudo and the like do nothing for actions
 try:
     ATTUNE_ACCOUNT = account.find(env.str("ATTUNE_RUN_AS", ""))  # the user that actions and sensors run as

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from apps.executions import services
+from apps.executions import isolation, runner, services
 from apps.executions.isolation import sandboxes
 from apps.executions.models import Execution, Status
 from apps.packs.loading import load_pack
 from apps.packs.models import Action
+from attune.lib.confining import ports
+from attune.lib.programs import Launcher
 from tests.conftest import ROOT, until, write_pack
 
 pytestmark = [
@@ -90,6 +92,24 @@ def test_whoever_tries_to_break_out_is_denied_everything(prison, run, sandbox):
 def test_with_the_network_only_the_ports_of_this_machine_can_be_reached(prison, run, sandbox):
     found = attempts(run(Action.objects.get(ref="prison.break_out"), prison))
     assert [name for name, came in found.items() if came == "done"] == [f"connect to port {prison['ports'][0]}"]
+
+
+def test_with_the_network_and_closed_ports_nothing_is_left(prison, run, sandbox, settings, monkeypatch, tmp_path):
+    if not ports.can_be_closed():
+        with pytest.raises(OSError, match=""):
+            ports.close(prison["ports"])
+        return
+    settings.ATTUNE_CLOSED_PORTS = prison["ports"]
+    made = Launcher()
+    made.spool = tmp_path / "spool"
+    for room in (runner, isolation):
+        monkeypatch.setattr(room, "launcher", made)
+    isolation.prepare()
+    found = attempts(run(Action.objects.get(ref="prison.break_out"), prison))
+    made._socket.close()
+    assert len(found) > 50
+    assert {name: came for name, came in found.items() if came == "done"} == {}
+    assert isolation.in_words().endswith(f"without a way to port {prison['ports'][0]}")
 
 
 def test_without_a_sandbox_the_same_attempts_succeed(prison, run):

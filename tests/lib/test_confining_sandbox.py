@@ -6,16 +6,18 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from attune.lib.confining import bubblewrap, places
+from attune.lib.confining import bubblewrap, places, ports
 from attune.lib.confining.bubblewrap import View
 from attune.lib.launcher import clock
 from attune.lib.programs import Program
+from tests.conftest import ROOT
 from tests.lib.test_launcher import hear, is_alive, until
 
 BWRAP = shutil.which("bwrap") or ""
@@ -168,3 +170,39 @@ def test_a_sandbox_that_does_not_work_says_why(tmp_path, says, problem):
     program.write_text(f"#!/bin/sh\n{says}\n")
     program.chmod(0o755)
     assert problem in bubblewrap.trial(str(program), before=[], scratch=str(tmp_path))
+
+
+CONNECT = 'for port; do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && echo open || echo closed; done'
+
+
+@pytest.mark.parametrize("where", ["inside", "outside"])
+def test_closed_ports_are_closed_to_all_that_the_launcher_starts_and_no_others(works, launcher, tmp_path, where):
+    if not ports.can_be_closed():
+        with pytest.raises(OSError, match=""):
+            ports.close([5432])
+        return
+    before = bubblewrap.command(BWRAP, View(cwd="/tmp", scratch=str(tmp_path))) if where == "inside" else []
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        doors = [door.getsockname()[1] for door in (one, other)]
+        launcher.plan = {"closed_ports": doors[:1]}
+        program = launcher.start(
+            "1-1",
+            [*before, "bash", "-c", CONNECT, "-", *map(str, doors)],
+            cwd=Path("/"),
+            env={"PATH": "/usr/bin:/bin"},
+            stdin=None,
+            marker=f"MARK={tmp_path}",
+            since=clock(),
+            keep={"execution": 1, "attempt": 1},
+            sandboxed=bool(before),
+        )
+        assert hear(program).returncode == 0
+    assert os.read(program.stdout, 100) == b"closed\nopen\n"
+
+
+@pytest.mark.parametrize("given", ["database", "0", "65536", "-1", "5432;6379"])
+def test_ports_that_are_none_stop_the_start_with_the_remedy(given):
+    env = os.environ | {"ATTUNE_CLOSED_PORTS": given}
+    told = subprocess.run([sys.executable, "manage.py", "check"], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert told.returncode != 0
+    assert f"ATTUNE_CLOSED_PORTS is {given!r}; give numbers from 1 to 65535, with commas between." in told.stderr

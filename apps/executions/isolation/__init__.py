@@ -35,6 +35,7 @@ def prepare() -> None:
     launcher.plan = {
         "limits": limits.bounds(settings.ATTUNE_LIMITS),
         "no_new_privileges": settings.ATTUNE_NO_NEW_PRIVILEGES,
+        "closed_ports": settings.ATTUNE_CLOSED_PORTS,
     }
     launcher.owner = settings.ATTUNE_ACCOUNT
 
@@ -61,7 +62,10 @@ def confine(action: Action, command: Command, *, folder: Path, env: dict[str, st
 def in_words() -> str:
     """What keeps the actions that run here from the rest of this machine, for people."""
     account = settings.ATTUNE_ACCOUNT
-    return f"{sandboxes.in_words()}{f'; as user {account.name}' if account else ''}"
+    words = [sandboxes.in_words(), *([f"as user {account.name}"] if account else [])]
+    if ports := settings.ATTUNE_CLOSED_PORTS:
+        words.append(f"without a way to port {', '.join(map(str, ports))}")
+    return "; ".join(words)
 
 
 def _prlimit(action: Action) -> str:

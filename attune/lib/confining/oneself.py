@@ -1,6 +1,6 @@
 """What the launcher does to itself, once, so that every program it starts inherits it. For the bare interpreter.
 
-The plan is a JSON object: {"limits": [[number, soft, hard], …], "no_new_privileges": true}.
+The plan is a JSON object: {"limits": [[number, soft, hard], …], "no_new_privileges": true, "closed_ports": [5432]}.
 """
 
 import contextlib
@@ -13,7 +13,10 @@ CPU = resource.RLIMIT_CPU  # counts what we use ourselves, so it is not for us t
 
 
 def confine(plan):
-    """Take limits, forbid set-user-id programs, leave no core files, and keep others out of our memory."""
+    """Take limits, forbid set-user-id programs, leave no core files, keep others out of our memory, and close ports.
+
+    Raises OSError where ports cannot be closed.
+    """
     for number, soft, hard in [*plan.get("limits", ()), (resource.RLIMIT_CORE, 0, 0)]:
         if number != CPU:
             with contextlib.suppress(ValueError, OSError):
@@ -26,6 +29,10 @@ def confine(plan):
         control(DUMPABLE, 0)
         if plan.get("no_new_privileges"):
             control(NO_NEW_PRIVILEGES, 1)
+    if plan.get("closed_ports"):
+        import ports
+
+        ports.close(plan["closed_ports"])
 
 
 def within(most, soft, hard):
