@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -275,3 +276,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """A cheap password hash: the real one is slow on purpose, and a test run logs in a thousand times."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background; all that we start would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -42,7 +42,7 @@ def demo(make_pack: Callable[..., Pack], server: str) -> Pack:
 NOT_HERE = {
     "actions": {"create_action", "delete_action"},
     "audit": set(),
-    "auth": {"create_sensor_token_internal", "ldap_login", "oidc_callback", "oidc_login", "register"},
+    "auth": {"create_sensor_token_internal", "oidc_callback", "oidc_login", "register"},
     "enforcements": set(),
     "events": set(),
     "executions": {"list_workflow_cache_iterations"},
