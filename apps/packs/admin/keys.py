@@ -46,13 +46,13 @@ class KeyForm(forms.Form):
     name = forms.CharField(
         max_length=63,
         widget=UnfoldAdminTextInputWidget,
-        help_text="Small letters, digits, _ and -. A rule writes it as its page will say.",
+        help_text="Small letters, digits, _ and -. The key's page will say how a rule writes it.",
     )
     owner_type = forms.ChoiceField(
         choices=[choice for choice in Key.Owner.choices if choice[0] != Key.Owner.IDENTITY],
         widget=UnfoldAdminSelectWidget,
         label="Owner",
-        help_text="Pack, action, sensor: that one may have it, and what it is granted to.",
+        help_text="It may have the key, and so may what the key is granted to. The system: only the latter.",
     )
     owner_ref = forms.CharField(
         required=False,
