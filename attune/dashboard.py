@@ -6,7 +6,6 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -15,7 +14,8 @@ from apps.access.admin_base import allows, list_url, permits, principal
 from apps.access.admin_show import span
 from apps.access.principals import Principal, Role
 from apps.access.reach import narrow
-from apps.executions.models import LIVE, WAITING, Execution, Status, Worker
+from apps.executions import workers as fleet
+from apps.executions.models import LIVE, WAITING, Execution, Status
 from apps.packs.models import Action, Pack, Sensor
 from apps.rules.admin import pause
 from apps.rules.models import Enforcement, Event, Rule
@@ -89,18 +89,13 @@ def flow(begin: datetime, chosen: str, who: Principal) -> list[dict[str, Any]]:
 
 def workers() -> dict[str, Any]:
     """How many processes run actions, and how busy they are."""
-    alive = Worker.objects.filter(
-        heartbeat_at__gte=timezone.now() - timedelta(seconds=settings.ATTUNE_LEASE), stopped_at=None
-    )
-    threads = sum(alive.values_list("threads", flat=True))
+    alive = fleet.alive()
+    newest = max((worker.heartbeat_at for worker in alive), default=None)
     return {
-        "alive": alive.count(),
-        "threads": threads,
+        "alive": len(alive),
+        "threads": sum(worker.threads for worker in alive),
         "busy": Execution.objects.filter(status__in=LIVE).count(),
-        "latest": max(
-            (span((timezone.now() - at).total_seconds()) for at in alive.values_list("heartbeat_at", flat=True)),
-            default="",
-        ),
+        "latest": span((timezone.now() - newest).total_seconds()) if newest else "",
     }
 
 
