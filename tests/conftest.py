@@ -185,6 +185,22 @@ def write_pack(folder: Path, ref: str, files: dict[str, Any], **manifest: Any) -
     return folder
 
 
+def one_of_each(pack: str) -> dict[str, Any]:
+    """The files of a pack with an action, a trigger and a sensor of it."""
+    return {
+        "actions/act.yaml": {"ref": f"{pack}.act", "entry_point": "act.sh"},
+        "actions/act.sh": "true",
+        "triggers/came.yaml": {"ref": f"{pack}.came"},
+        "sensors/watch.yaml": {
+            "ref": f"{pack}.watch",
+            "runner_type": "shell",
+            "entry_point": "watch.sh",
+            "trigger_types": [f"{pack}.came"],
+        },
+        "sensors/watch.sh": "sleep 100",
+    }
+
+
 @pytest.fixture
 def make_action(make_pack: Callable[..., Pack]) -> Callable[..., Action]:
     """An action of one script: `make_action("echo hi", parameters={...}, output_format="json")`."""

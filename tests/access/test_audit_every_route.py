@@ -17,6 +17,7 @@ from apps.executions.services import request_execution
 from apps.packs.models import Sensor
 from apps.rules.services import emit_event
 from tests.api.test_audit import CHANGES
+from tests.conftest import one_of_each
 
 pytestmark = pytest.mark.django_db
 
@@ -94,21 +95,7 @@ def admin(people: Callable[[str], Any]) -> tuple[APIClient, str]:
 @pytest.fixture
 def things(make_pack: Callable[..., Any], make_trigger: Callable[..., Any]) -> Callable[[str], str]:
     """The address with the numbers of what was made for it."""
-    pack = make_pack(
-        "demo",
-        {
-            "actions/act.yaml": {"ref": "demo.act", "entry_point": "act.sh"},
-            "actions/act.sh": "true",
-            "triggers/came.yaml": {"ref": "demo.came"},
-            "sensors/watch.yaml": {
-                "ref": "demo.watch",
-                "runner_type": "shell",
-                "entry_point": "watch.sh",
-                "trigger_types": ["demo.came"],
-            },
-            "sensors/watch.sh": "sleep 100",
-        },
-    )
+    pack = make_pack("demo", one_of_each("demo"))
     made = {
         "own_token": lambda: ApiToken.objects.get(name="mine").pk,
         "execution": lambda: request_execution(pack.actions.get(), parameters={}).pk,

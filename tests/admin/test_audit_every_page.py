@@ -24,7 +24,7 @@ from apps.packs.models import Installation, Sensor, Trigger
 from apps.rules.models import Rule
 from apps.rules.services import create_rule, emit_event
 from apps.sensors.models import SensorProcess
-from tests.conftest import write_pack
+from tests.conftest import one_of_each, write_pack
 
 pytestmark = [pytest.mark.embedded_only, pytest.mark.django_db]
 
@@ -159,18 +159,7 @@ _NOT_COUNTED = ("django_session", "access_auditentry")  # a refusal is in the lo
 @pytest.fixture
 def fill(core: Any, people: Callable[[str], Any], tmp_path: Path) -> Callable[[str], Any]:
     """An address or a value with the names and numbers of what there is."""
-    files = {
-        "actions/act.yaml": {"ref": "files.act", "entry_point": "act.sh"},
-        "actions/act.sh": "true",
-        "triggers/came.yaml": {"ref": "files.came"},
-        "sensors/watch.yaml": {
-            "ref": "files.watch",
-            "runner_type": "shell",
-            "entry_point": "watch.sh",
-            "trigger_types": ["files.came"],
-        },
-        "sensors/watch.sh": "sleep 100",
-    }
+    files = one_of_each("files")
     folder = write_pack(tmp_path / "files", "files", files)
     assert load_pack(folder).ok
     write_pack(folder, "files", files, version="1.1.0")
