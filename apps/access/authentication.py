@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth.models import AbstractUser
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -12,7 +13,7 @@ from rest_framework.request import Request
 from apps.access.models import ApiToken
 from apps.access.origin import client_address
 from apps.access.principals import Principal, principal_for
-from apps.access.tokens import RunToken, holder_of, read_run_token
+from apps.access.tokens import RunToken, holder_of, personal, read_run_token
 
 # What a run token stands for while its run goes on, else None. The rooms that run things fill this in when they load.
 RUN_TOKEN_READERS: dict[str, Callable[[RunToken], Principal | None]] = {}
@@ -30,7 +31,19 @@ def principal_from(text: str, *, origin: str = "") -> Principal | None:
 
 def principal_of_token(row: ApiToken, *, origin: str = "") -> Principal:
     """Its holder, as far as the token goes."""
-    return principal_for(row.user, origin=origin, token_id=row.pk, scope=row.scope, packs=row.packs)
+    personal = row.pk if row.kind == ApiToken.Kind.PERSONAL else row.made_from_id
+    return principal_for(
+        row.user, origin=origin, token_id=row.pk, personal_token=personal, scope=row.scope, packs=row.packs
+    )
+
+
+def principal_behind(user: AbstractUser, token: int | None) -> Principal | None:
+    """A person who asked for something before, with what they may do now, as far as the personal token goes that they
+    asked with. None where that token is over: then nothing is done in its name."""
+    if token is None:
+        return principal_for(user)
+    row = personal(token)
+    return principal_of_token(row) if row is not None and row.user_id == user.pk else None
 
 
 class BearerToken(BaseAuthentication):

@@ -43,6 +43,7 @@ class Principal:
     grants: Grants | None = None  # the packs that a person is limited to; None: they are not
     origin: str = ""  # the client's address
     token_id: int | None = None  # the ApiToken a person came in with, if any
+    personal_token: int | None = None  # the personal one: that, or the one their session was opened with
     scope: str = ""  # the highest role that this token carries, where that was said
     execution_id: int | None = None
     attempt: int | None = None
@@ -55,7 +56,7 @@ class Principal:
     trigger_refs: Collection[str] = ()  # a sensor's own; an execution may use all of its pack's
     key_refs: Callable[[], Collection[str]] = tuple  # keys a sensor's rules name in `key_ref` parameters, when asked
     count_event: Callable[[], object] = lambda: None  # tells a sensor's room that it sent an event through the API
-    rights_of: AbstractUser | None = None  # the person whose right to manage packs an execution carries on
+    rights_of: Principal | None = None  # the person whose right to manage packs an execution carries on
 
     @property
     def is_authenticated(self) -> bool:
@@ -109,7 +110,13 @@ def standing_of(user: AbstractUser) -> tuple[Role | None, Grants | None]:
 
 
 def principal_for(
-    user: AbstractUser, *, origin: str = "", token_id: int | None = None, scope: str = "", packs: Iterable[str] = ()
+    user: AbstractUser,
+    *,
+    origin: str = "",
+    token_id: int | None = None,
+    personal_token: int | None = None,
+    scope: str = "",
+    packs: Iterable[str] = (),
 ) -> Principal:
     """A person as principal, with what they may do at this moment; a token's scope and packs can only make it less."""
     role, grants = standing_of(user)
@@ -127,6 +134,7 @@ def principal_for(
         grants=grants,
         origin=origin,
         token_id=token_id,
+        personal_token=personal_token,
         scope=scope,
     )
 

@@ -7,12 +7,12 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
@@ -88,14 +88,21 @@ def holder_of(
 ) -> ApiToken | None:
     """The row (with its user) of a token that is of one of these kinds, not over, and of an active person."""
     now = timezone.now()
-    row = (
-        ApiToken.objects.select_related("user")
-        .filter(Q(expires_at=None) | Q(expires_at__gt=now), digest=digest(text), kind__in=kinds, user__is_active=True)
-        .first()
-    )
+    row = _good(now).filter(digest=digest(text), kind__in=kinds).first()
     if row and row.kind == ApiToken.Kind.PERSONAL and (not row.last_used_at or row.last_used_at < now - _TOUCH_EVERY):
         ApiToken.objects.filter(pk=row.pk).update(last_used_at=now)
     return row
+
+
+def personal(number: int) -> ApiToken | None:
+    """The row (with its user) of a personal token by its number, if that still lets its holder in."""
+    return _good(timezone.now()).filter(pk=number, kind=ApiToken.Kind.PERSONAL).first()
+
+
+def _good(now: datetime) -> QuerySet[ApiToken]:
+    """Those that are not over, and of an active person."""
+    rows = ApiToken.objects.select_related("user")
+    return rows.filter(Q(expires_at=None) | Q(expires_at__gt=now), user__is_active=True)
 
 
 def digest(text: str) -> str:

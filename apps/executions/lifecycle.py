@@ -24,8 +24,8 @@ from attune.lib.rows import adapted, update
 _CLAIMED_JSON = ("parameters", "key_slots", "env_vars", "permission_set_refs")
 _CLAIMED = (
     "id", "attempt", "action_id", "action_ref", "pack_ref", "sealed", "timeout", "rule_ref", "trigger_ref", "event_id",
-    "trace_tag", "parent_id", "original_id", "requested_by_id", "retry_number", "worker_selector", "lost_attempts",
-    "depth", "caused_by",
+    "trace_tag", "parent_id", "original_id", "requested_by_id", "requested_token", "retry_number", "worker_selector",
+    "lost_attempts", "depth", "caused_by",
     *_CLAIMED_JSON,
 )  # fmt: skip
 _CLAIM = f"""

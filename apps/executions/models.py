@@ -90,6 +90,7 @@ class Execution(Timestamped):
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="executions", db_index=False
     )
+    requested_token = models.BigIntegerField(null=True, blank=True)  # the personal one they asked with; it may be gone
     permission_set_refs = models.JSONField(default=list, blank=True)
     worker_selector = models.CharField(max_length=500, blank=True)  # `gpu=yes,zone=dmz`; empty: any worker will do
 

@@ -62,7 +62,7 @@ def again(execution: Execution, **changes: object) -> Execution:
     """A new execution with the same request, changed where told."""
     copied = (
         "action_id", "action_ref", "pack_ref", "parameters", "sealed", "key_slots", "env_vars", "timeout", "rule_ref",
-        "trigger_ref", "event_id", "trace_tag", "parent_id", "requested_by_id", "permission_set_refs",
-        "worker_selector", "depth", "caused_by",
+        "trigger_ref", "event_id", "trace_tag", "parent_id", "requested_by_id", "requested_token",
+        "permission_set_refs", "worker_selector", "depth", "caused_by",
     )  # fmt: skip
     return Execution.objects.create(**{name: getattr(execution, name) for name in copied} | changes)  # type: ignore[misc]

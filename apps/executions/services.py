@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.access import audit, reach
-from apps.access.principals import Role
+from apps.access.principals import Principal, Role
 from apps.executions import adoption, chains, lanes, lifecycle, recovery, repeats, tasks, workers
 from apps.executions.environment import check_env_vars
 from apps.executions.errors import (
@@ -54,8 +54,8 @@ def prepare(
     """Check a request without writing anything.
 
     `origin` takes rule_ref, trigger_ref, event_id, trace_tag, depth, caused_by, parent, original, requested_by,
-    permission_set_refs. Raises ActionDisabled, ParametersInvalid (naming the parameters), EnvironmentRefused,
-    PermissionSetUnknown, ChainTooDeep.
+    requested_token, permission_set_refs. Raises ActionDisabled, ParametersInvalid (naming the parameters),
+    EnvironmentRefused, PermissionSetUnknown, ChainTooDeep.
     """
     if not action.enabled or not action.pack.enabled:
         what = f"Action {action.ref}" if not action.enabled else f"Pack {action.pack.ref}"
@@ -183,6 +183,7 @@ def rerun_execution(
         permission_set_refs=execution.permission_set_refs,
         original_id=execution.original_id or execution.pk,
         requested_by=user,
+        requested_token=actor.personal_token if isinstance(actor, Principal) else None,
     )
     [new] = insert(Execution, [request.columns])
     transaction.on_commit(partial(nudge, [new]), robust=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractUser
 from django.utils.crypto import salted_hmac
 from rest_framework.exceptions import PermissionDenied
 
-from apps.access.principals import Principal, Role, principal_for, role_of
+from apps.access.authentication import principal_behind
+from apps.access.principals import Principal, Role, role_of
 from apps.access.reach import may
 from apps.access.tokens import RunToken, run_token
 from apps.executions.models import LIVE, Execution
@@ -39,25 +41,34 @@ def refuse_to_carry(principal: Principal, action_ref: str) -> None:
 
 
 def refuse_beyond(principal: Principal, action: Action, parent: Execution) -> None:
-    """A run asks for no action of another pack than whoever is behind it may run: who asked, or its rule's owner.
+    """A run asks for no action of another pack than whoever is behind it may run: who asked, as far as the token goes
+    that they asked with, or its rule's owner.
 
     Raises: PermissionDenied.
     """
     if action.pack.ref == principal.pack_ref:
         return
     if parent.requested_by is not None:
-        if not may(principal_for(parent.requested_by), Role.OPERATOR, action):
-            who = parent.requested_by.get_username()
-            raise PermissionDenied(f"{principal.name} was asked for by {who}, who may not run {action.ref}.")
+        behind = principal_behind(parent.requested_by, parent.requested_token)
+        asked = f"{principal.name} was asked for by {parent.requested_by.get_username()}"
+        if behind is None:
+            raise PermissionDenied(f"{asked} with a token that is over, so it may not run {action.ref}.")
+        if not may(behind, Role.OPERATOR, action):
+            who = "who" if behind.personal_token is None else "who with that token"
+            raise PermissionDenied(f"{asked}, {who} may not run {action.ref}.")
         return
     rule_ref = _rule_behind(parent)
-    why = next(filter(None, (limit(rule_ref, action.ref) for limit in RULE_LIMITS)), "") if rule_ref else ""
+    if not rule_ref:
+        raise PermissionDenied(
+            f"Whoever asked for {principal.name} is not there any more, so it may not run {action.ref}."
+        )
+    why = next(filter(None, (limit(rule_ref, action.ref) for limit in RULE_LIMITS)), "")
     if why:
         raise PermissionDenied(f"{principal.name} came from the rule {rule_ref}, so it may not run {action.ref}: {why}")
 
 
 def _rule_behind(execution: Execution) -> str:
-    """The rule that the first of its line came from; empty if it came from none."""
+    """The rule that the first of its line came from; empty if it came from none, or that one is not kept any more."""
     while execution.parent is not None:
         execution = execution.parent
     return execution.rule_ref
@@ -76,7 +87,7 @@ def principal_of(token: RunToken) -> Principal | None:
     """Whom the token speaks for; None once that attempt is over."""
     row = (
         Execution.objects.filter(pk=token.pk, attempt=token.fence, status__in=LIVE)
-        .values("action_ref", "pack_ref", "requested_by_id", "parent_id", "depth")
+        .values("action_ref", "pack_ref", "requested_by_id", "requested_token", "parent_id", "depth")
         .first()
     )
     if row is None:
@@ -92,5 +103,10 @@ def principal_of(token: RunToken) -> Principal | None:
         action_ref=row["action_ref"],
         pack_ref=row["pack_ref"],
         depth=row["depth"],
-        rights_of=get_user_model().objects.filter(pk=row["requested_by_id"]).first() if carries else None,
+        rights_of=_carried(row["requested_by_id"], row["requested_token"]) if carries else None,
     )
+
+
+def _carried(user_id: int, token: int | None) -> Principal | None:
+    user = get_user_model().objects.filter(pk=user_id).first()
+    return principal_behind(user, token) if isinstance(user, AbstractUser) else None

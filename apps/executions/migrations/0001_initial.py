@@ -44,6 +44,7 @@ class Migration(migrations.Migration):
                 ('trace_tag', models.CharField(blank=True, max_length=200)),
                 ('depth', models.PositiveIntegerField(default=0)),
                 ('caused_by', models.BigIntegerField(blank=True, null=True)),
+                ('requested_token', models.BigIntegerField(blank=True, null=True)),
                 ('permission_set_refs', models.JSONField(blank=True, default=list)),
                 ('worker_selector', models.CharField(blank=True, max_length=500)),
                 ('worker', models.CharField(blank=True, max_length=200)),

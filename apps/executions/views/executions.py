@@ -145,14 +145,20 @@ class Execute(APIView):
 def _origin(principal: Principal, action: Action, trace_tag: str) -> dict[str, Any]:
     """Where the new execution comes from: a person, or a running execution, whose child it then is."""
     if principal.kind != "execution":
-        return {"requested_by": principal.user, "trace_tag": trace_tag}
-    parent = Execution.objects.only("requested_by", "trace_tag", "parent", "rule_ref").get(pk=principal.execution_id)
+        return {
+            "requested_by": principal.user,
+            "requested_token": principal.personal_token,
+            "trace_tag": trace_tag,
+        }
+    told = ("requested_by", "requested_token", "trace_tag", "parent", "rule_ref")
+    parent = Execution.objects.only(*told).get(pk=principal.execution_id)
     tokens.refuse_beyond(principal, action, parent)
     return {
         "parent_id": parent.pk,
         "depth": principal.depth + 1,
         "caused_by": parent.pk,
         "requested_by_id": parent.requested_by_id,
+        "requested_token": parent.requested_token,
         "trace_tag": trace_tag or parent.trace_tag,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.access.principals import Principal, principal_for, principal_of
+from apps.access.principals import Principal, principal_of
 from apps.access.rights import Role, open_to
 from apps.packs import services
 from apps.packs.errors import InstallFailed
@@ -38,7 +39,7 @@ def _manager(request: Request) -> Principal:
     """Who manages packs here: an administrator, or the one whom a core action works for. Raises PermissionDenied."""
     principal = principal_of(request)
     if principal.kind == "execution" and principal.rights_of is not None:
-        principal = principal_for(principal.rights_of, origin=principal.name)
+        principal = replace(principal.rights_of, origin=principal.name)
     if not principal.has_role(Role.ADMIN):
         raise PermissionDenied(
             "Packs are managed by administrators, or by a core action that an administrator has asked for."
