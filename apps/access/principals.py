@@ -45,6 +45,7 @@ class Principal:
     token_id: int | None = None  # the ApiToken a person came in with, if any
     personal_token: int | None = None  # the personal one: that, or the one their session was opened with
     scope: str = ""  # the highest role that this token carries, where that was said
+    packs: tuple[str, ...] = ()  # the only ones that this token reaches, where that was said
     execution_id: int | None = None
     attempt: int | None = None
     depth: int = 0  # of an execution: how many others led to it
@@ -120,6 +121,7 @@ def principal_for(
 ) -> Principal:
     """A person as principal, with what they may do at this moment; a token's scope and packs can only make it less."""
     role, grants = standing_of(user)
+    packs = tuple(packs)
     if packs and role is not None:
         grants = _within(grants if grants is not None else (("*", role),), packs)
         role = max((held for _, held in grants), default=None)
@@ -136,6 +138,7 @@ def principal_for(
         token_id=token_id,
         personal_token=personal_token,
         scope=scope,
+        packs=packs,
     )
 
 

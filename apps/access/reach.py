@@ -96,9 +96,15 @@ def narrow(principal: Principal, rows: QuerySet[M], *, role: Role = Role.VIEWER)
     found = Q(pk__in=())
     for way in belongs.ways:
         found |= way.among(tuple(grant for grant in principal.grants if grant[1] >= role))
-    if belongs.owner and principal.user is not None:
-        found |= Q(**{belongs.owner: principal.user.pk})
+    if belongs.owner and (owner := _owner(principal)):
+        found |= Q(**{belongs.owner: owner})
     return rows.filter(found)
+
+
+def _owner(principal: Principal) -> Any:
+    """The number of the person who looks at what is theirs wherever it belongs; None where their token is for some
+    packs alone."""
+    return None if principal.user is None or principal.packs else principal.user.pk
 
 
 def role_in(principal: Principal, pack_ref: str) -> Role | None:
@@ -114,7 +120,7 @@ def role_on(principal: Principal, row: Model) -> Role | None:
     if principal.grants is None or belongs is None:
         return Role.VIEWER if principal.is_limited and principal.role else principal.role
     held = [role_in(principal, pack) for pack in _packs_of(belongs, row)]
-    if belongs.owner and principal.user is not None and getattr(row, belongs.owner) == principal.user.pk:
+    if belongs.owner and (owner := _owner(principal)) and getattr(row, belongs.owner) == owner:
         held.append(Role.VIEWER)
     return max((role for role in held if role is not None), default=None)
 

@@ -16,10 +16,12 @@ from rest_framework.test import APIClient
 
 from apps.access import services, tokens
 from apps.access.models import ApiToken, AuditEntry
+from apps.access.principals import Role
 from apps.executions import retries
 from apps.executions.models import Execution, Status
+from apps.packs import keys
 from apps.packs.models import Action
-from tests.access.world import make_things, token_for
+from tests.access.world import limited, make_things, token_for
 from tests.api.runs import running_execution
 
 pytestmark = pytest.mark.django_db
@@ -235,3 +237,21 @@ def test_what_a_run_carries_on_ends_with_the_token(world: None, people: Any) -> 
     assert bearing(run).post("/api/v1/packs/register-batch", {}).status_code == 422  # let in, and told what is missing
     services.revoke_token(row, actor="test")
     assert bearing(run).post("/api/v1/packs/register-batch", {}).status_code == 403
+
+
+# What the token itself reads -----------------------------------------------------------------------------------------
+def test_a_token_for_some_packs_does_not_look_beyond_them_at_what_is_its_holders(people: Any) -> None:
+    alpha, beta = make_things("alpha"), make_things("beta")
+    anna = limited("anna", alpha=Role.ADMIN, beta=Role.VIEWER)
+    Execution.objects.update(requested_by=anna)
+    keys.write(value="hers", actor="test", owner_type="identity", owner_user=anna, owner_ref="anna", local_ref="own")
+    whole, narrow = bearing(token_for(anna)), bearing(token_for(anna, packs=["alpha"]))
+
+    def seen(client: APIClient) -> tuple[set[int], int, int]:
+        rows = client.get("/api/v1/executions").json()["items"]
+        one = client.get(f"/api/v1/executions/{beta.execution.pk}/logs/stdout").status_code
+        return {row["id"] for row in rows}, one, client.get("/api/v1/keys/identity.anna.own?decrypt=true").status_code
+
+    assert seen(whole) == ({alpha.execution.pk, beta.execution.pk}, 200, 200)
+    assert seen(narrow) == ({alpha.execution.pk}, 404, 404)
+    assert narrow.put("/api/v1/keys/identity.anna.own", {"value": "x"}).status_code == 404
