@@ -46,6 +46,7 @@ class Rule(Timestamped):
     revision = models.PositiveIntegerField(default=1)  # counts its changes
     active_since = models.DateTimeField()  # when it was last enabled or its trigger part changed
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, let_go, null=True, blank=True, related_name="rules")
+    owner_packs = models.JSONField(default=list, blank=True)  # what the token was limited to that they saved it with
     barred = models.CharField(max_length=500, blank=True)  # why its owner may not run its action; see owning.py
     source = models.CharField(max_length=500, blank=True)
 

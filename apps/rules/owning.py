@@ -1,5 +1,7 @@
 """With whose right a rule runs: its saver's when it is saved, its owner's when it acts.
 
+Where the owner saved it with a token that is limited to packs, that right ends with these packs, for good, since the
+rule outlives the token.
 The owner's right is not asked for each event. Whenever rights change, rules are looked at anew, and one whose owner may
 no longer run its action is barred: that is a column of the rule, which is there when an event is weighed.
 Rules from a pack's files run with the right of their pack, and those without an owner with that of the installation.
@@ -33,6 +35,11 @@ def name_of(rule: Rule) -> str | None:
     return rule.owner.get_username() if rule.owner else None
 
 
+def state(rule: Rule) -> dict[str, Any]:
+    """What the audit log keeps of it with each change."""
+    return {"owner": name_of(rule), "owner_packs": rule.owner_packs, "barred": rule.barred}
+
+
 def hide_unseen(rule: Rule, who: Principal | None) -> None:
     """What its saver may not see is not there for the rule either."""
     if who is not None and rule.trigger is not None and not may(who, Role.VIEWER, rule.trigger):
@@ -58,9 +65,15 @@ def settle(rule: Rule, who: Principal | None) -> None:
     if not rule.is_adhoc:
         return
     lost = rule.owner_id is None and bool(rule.barred)
-    rule.barred = "" if rule.owner is None else why_barred(principal_for(rule.owner), rule.action_ref)
+    if who is not None and who.user == rule.owner:
+        rule.owner_packs = list(who.packs)
+    rule.barred = "" if rule.owner is None else why_barred(_right_of(rule, rule.owner), rule.action_ref)
     if who is not None and (lost or rule.barred):
-        rule.owner, rule.barred = who.user, ""  # type: ignore[assignment]
+        rule.owner, rule.owner_packs, rule.barred = who.user, list(who.packs), ""  # type: ignore[assignment]
+
+
+def _right_of(rule: Rule, owner: AbstractUser) -> Principal:
+    return principal_for(owner, packs=rule.owner_packs)
 
 
 def why_barred(owner: Principal, action_ref: str) -> str:
@@ -80,9 +93,10 @@ def limit_of_runs(rule_ref: str, action_ref: str) -> str:
         return "the rule is not there any more."
     if not rule.is_adhoc or rule.owner is None:
         return rule.barred
-    if may(principal_for(rule.owner), Role.OPERATOR, pack_of(action_ref)):
+    if may(_right_of(rule, rule.owner), Role.OPERATOR, pack_of(action_ref)):
         return ""
-    return f"the rule's owner {name_of(rule)} may not."
+    with_token = ", with the token that it was saved with" if rule.owner_packs else ""
+    return f"the rule's owner {name_of(rule)} may not{with_token}."
 
 
 def review(actor: Any) -> int:

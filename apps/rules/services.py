@@ -176,13 +176,13 @@ def update_rule(rule: Rule, *, actor: Any, restoring: int | None = None, **chang
             f"Rule {rule.ref} comes with the files of pack {rule.pack.ref}; change it there, or copy it."
         )
     reach.require(actor, Role.EDITOR if set(changes) - {"enabled"} else Role.OPERATOR, rule)
-    before = history.state(rule) | {"owner": owning.name_of(rule), "barred": rule.barred}
+    before = history.state(rule) | owning.state(rule)
     was_enabled, was_timed = rule.enabled, (rule.trigger_ref, rule.trigger_params)
     for name, value in changes.items():
         setattr(rule, name, value)
     if set(changes) & set(history.WHAT_IT_DOES) or (changes.get("enabled") and (not was_enabled or rule.barred)):
         _link_and_check(rule, actor, new=bool({"action_ref", "action_params"} & set(changes)))
-    after = history.state(rule) | {"owner": owning.name_of(rule), "barred": rule.barred}
+    after = history.state(rule) | owning.state(rule)
     if after == before and not set(changes) - set(history.SHOWN):
         return rule
     if (rule.enabled and not was_enabled) or (rule.trigger_ref, rule.trigger_params) != was_timed:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from apps.access import rights
-from apps.access.models import AuditEntry, PackAccess
+from apps.access.models import ApiToken, AuditEntry, PackAccess
 from apps.access.principals import Role, principal_for
 from apps.access.tokens import run_token
 from apps.executions.models import Execution, Status
@@ -281,3 +281,48 @@ def test_a_run_asks_for_nothing_that_who_asked_for_it_may_not_run_any_more(
     else:
         type(anna).objects.update(is_active=False)
     assert child_of(execution).status_code == 403
+
+
+def test_what_a_rule_runs_that_was_saved_with_a_token_for_some_packs_stays_within_them(
+    people: Callable[[str], Any],
+) -> None:
+    anna = people("editor")
+    narrow, whole = (
+        APIClient(HTTP_AUTHORIZATION=f"Bearer {token_for(anna, packs=packs)}") for packs in (["alpha"], [])
+    )
+
+    def refused() -> bool:
+        execution = outcome().execution
+        assert execution is not None and child_of(execution, "alpha.act").status_code == 201
+        answer = child_of(execution)
+        assert answer.status_code == 201 or "with the token that it was saved with" in answer.json()["message"]
+        return answer.status_code == 403
+
+    assert narrow.post("/api/v1/rules", NEW | {"action_ref": "alpha.act"}, format="json").status_code == 201
+    assert refused()
+    ApiToken.objects.all().delete()
+    assert refused() and outcome().verdict == "matched"  # the rule goes on without the token
+    narrow, whole = (
+        APIClient(HTTP_AUTHORIZATION=f"Bearer {token_for(anna, packs=packs)}") for packs in (["alpha"], [])
+    )
+    assert narrow.put("/api/v1/rules/alpha.new", {"label": "x"}, format="json").status_code == 200 and refused()
+    assert whole.put("/api/v1/rules/alpha.new", {"label": "y"}, format="json").status_code == 200 and refused()
+    assert whole.put("/api/v1/rules/alpha.new", {"criteria": {}}, format="json").status_code == 200 and not refused()
+    entry = AuditEntry.objects.filter(action="rule.update").first()
+    assert entry is not None and (entry.before["owner_packs"], entry.after["owner_packs"]) == (["alpha"], [])
+    assert narrow.put("/api/v1/rules/alpha.new", {"criteria": {}}, format="json").status_code == 200 and refused()
+    assert whole.put("/api/v1/rules/alpha.new", {"action_ref": "beta.act"}, format="json").status_code == 200
+    assert Rule.objects.get().owner_packs == [] and outcome().verdict == "matched"
+
+
+def test_whoever_takes_a_rule_over_with_a_token_for_some_packs_gives_it_no_more() -> None:
+    anna, berta = limited("anna", alpha=Role.EDITOR), limited("berta", alpha=Role.OPERATOR, beta=Role.OPERATOR)
+    rule_of(anna)
+    PackAccess.objects.filter(user=anna).update(role="viewer")
+    services.review_owners()
+    client = APIClient(HTTP_AUTHORIZATION=f"Bearer {token_for(berta, packs=['alpha'])}")
+    assert client.post("/api/v1/rules/alpha.new/enable").status_code == 200
+    rule = Rule.objects.get()
+    assert (rule.owner, rule.owner_packs) == (berta, ["alpha"])
+    execution = outcome().execution
+    assert execution is not None and child_of(execution).status_code == 403

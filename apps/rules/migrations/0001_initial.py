@@ -58,6 +58,7 @@ class Migration(migrations.Migration):
                 ('dedup', models.JSONField(blank=True, default=dict)),
                 ('revision', models.PositiveIntegerField(default=1)),
                 ('active_since', models.DateTimeField()),
+                ('owner_packs', models.JSONField(blank=True, default=list)),
                 ('barred', models.CharField(blank=True, max_length=500)),
                 ('source', models.CharField(blank=True, max_length=500)),
                 ('action', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='rules', to='packs.action')),
