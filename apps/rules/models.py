@@ -175,6 +175,7 @@ class Enforcement(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["rule_ref", "id"], name="enforcement_rule"),
+            models.Index(fields=["action_ref", "id"], name="enforcement_action"),
             models.Index(fields=["id"], name="enforcement_error", condition=models.Q(verdict="error")),
         ]
         constraints = [models.UniqueConstraint(fields=["event", "rule"], name="one_verdict_per_event_and_rule")]

@@ -79,6 +79,9 @@ def test_an_execution_is_found_by_its_number(sign_in, rows):
         ("rules/enforcement/?q=on_order", 1),
         ("rules/enforcement/?q=shop.Order", 1),
         ("rules/enforcement/?verdict__exact=error", 1),
+        ("rules/enforcement/?action_ref=shop.Order", 1),
+        ("rules/enforcement/?action_ref=shop.*", 1),
+        ("rules/enforcement/?action_ref=nowhere", 0),
         ("sensors/webhookdelivery/?q=10.0.0.2", 1),
         ("sensors/webhookdelivery/?q=d-1", 1),
         ("sensors/webhookdelivery/?answer=out", 1),
@@ -94,6 +97,11 @@ def test_what_has_no_index_is_searched_among_the_latest_only(sign_in, rows, monk
     client = sign_in("viewer")
     assert not listed(client, "/admin/sensors/webhookdelivery/?q=d-1")
     assert len(listed(client, "/admin/sensors/webhookdelivery/?q=d-2")) == 1
+
+
+def test_enforcements_of_an_action_are_found_by_an_index(db):
+    rows = Enforcement.objects.exclude(action_ref="").filter(action_ref="shop.Order")
+    assert "enforcement_action" in rows.explain()
 
 
 def test_an_event_that_many_rules_looked_at_says_how_many_and_shows_some(sign_in, db):

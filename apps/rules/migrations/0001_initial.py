@@ -198,6 +198,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='enforcement',
+            index=models.Index(fields=['action_ref', 'id'], name='enforcement_action'),
+        ),
+        migrations.AddIndex(
+            model_name='enforcement',
             index=models.Index(condition=models.Q(('verdict', 'error')), fields=['id'], name='enforcement_error'),
         ),
         migrations.AddConstraint(
