@@ -97,16 +97,26 @@ class LatestPaginator(Paginator):
     """Pages through the latest rows of a table that may have millions, without counting them all."""
 
     @cached_property
-    def count(self) -> int:
+    def numbers(self) -> list[Any]:
+        """The primary keys of all rows, in no order; of as many as can be paged through if there are more."""
         rows: Any = self.object_list
-        return rows.order_by()[:DEEPEST_PAGE_ROW].count() if isinstance(rows, QuerySet) else len(rows)
+        return list(rows.order_by().values_list("pk", flat=True)[:DEEPEST_PAGE_ROW])
+
+    @cached_property
+    def count(self) -> int:
+        return len(self.numbers)
 
 
 class QuietChangeList(ChangeList):
-    """Speaks of results only where something narrows them; the whole is not counted a second time."""
+    """Speaks of results only where something narrows them; the whole is not counted a second time.
+
+    What fits on one page was found when it was counted, and is not looked for a second time.
+    """
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        if isinstance(self.paginator, LatestPaginator) and not self.multi_page:
+            self.result_list = self.queryset.filter(pk__in=self.paginator.numbers)
         self.full_result_count: int | None
         if self.full_result_count is None and not self.query and not self.has_active_filters:
             self.full_result_count = self.result_count

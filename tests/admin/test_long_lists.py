@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.access import admin_search
 from apps.executions.models import Execution, Status
@@ -82,6 +84,7 @@ def test_an_execution_is_found_by_its_number(sign_in, rows):
         ("rules/enforcement/?action_ref=shop.Order", 1),
         ("rules/enforcement/?action_ref=shop.*", 1),
         ("rules/enforcement/?action_ref=nowhere", 0),
+        ("rules/enforcement/?trigger_ref=shop.ordered", 1),
         ("sensors/webhookdelivery/?q=10.0.0.2", 1),
         ("sensors/webhookdelivery/?q=d-1", 1),
         ("sensors/webhookdelivery/?answer=out", 1),
@@ -97,6 +100,15 @@ def test_what_has_no_index_is_searched_among_the_latest_only(sign_in, rows, monk
     client = sign_in("viewer")
     assert not listed(client, "/admin/sensors/webhookdelivery/?q=d-1")
     assert len(listed(client, "/admin/sensors/webhookdelivery/?q=d-2")) == 1
+
+
+@pytest.mark.parametrize("trigger", ["shop.ordered", "no.where"])
+def test_rows_that_no_index_finds_are_looked_for_once(sign_in, rows, trigger):
+    client = sign_in("viewer")
+    with CaptureQueriesContext(connection) as asked:
+        client.get(f"/admin/rules/enforcement/?trigger_ref={trigger}")
+    walks = [query["sql"] for query in asked if f"= '{trigger}'" in query["sql"] and "IN (" not in query["sql"]]
+    assert len(walks) == 1, walks
 
 
 def test_enforcements_of_an_action_are_found_by_an_index(db):
