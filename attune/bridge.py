@@ -11,6 +11,7 @@ import io
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import IO, Any
 
@@ -69,9 +70,9 @@ class Bridge:
 
     async def _answer(self, scope: Message, body: IO[bytes], send: Send) -> None:
         environ: Any = build_environ(scope, body)  # type: ignore[arg-type]
-        loop = asyncio.get_running_loop()
-        answer = _Answer(loop, send)
-        await loop.run_in_executor(self.executor, answer.make, self.app, environ)
+        answer = _Answer(asyncio.get_running_loop(), send)
+        self.executor.submit(answer.make, self.app, environ)
+        await answer.made
         await answer.finish()
 
 
@@ -83,9 +84,27 @@ class _Answer:
         self._start: Message = {}
         self._held = bytearray()
         self._is_going = False
+        self.made = loop.create_future()  # `run_in_executor` would make three of them, and two callbacks
 
     def make(self, app: Application, environ: dict[str, Any]) -> None:
-        """Call the application and take its answer; in a thread."""
+        """Call the application and take its answer; in a thread. `made` is told when that is done."""
+        fault: BaseException | None = None
+        try:
+            self._take(app, environ)
+        except BaseException as error:
+            fault = error
+        with suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+            self._loop.call_soon_threadsafe(self._tell, fault)
+
+    def _tell(self, fault: BaseException | None) -> None:
+        if self.made.done():  # cancelled
+            return
+        if fault is None:
+            self.made.set_result(None)
+        else:
+            self.made.set_exception(fault)
+
+    def _take(self, app: Application, environ: dict[str, Any]) -> None:
         chunks = app(environ, self._begin)
         try:
             for chunk in chunks:

@@ -24,6 +24,7 @@ from apps.sensors import tasks as sensor_tasks
 from attune import broker, condition, tallying
 from attune.broker import Workers
 from attune.housekeeping import Housekeeping, fleet_chores, worker_chores
+from attune.packets import Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class Process:
     def _serve(self, ready: str) -> None:
         config = uvicorn.Config(
             "attune.asgi:application",
+            http=Protocol,
             host=settings.ATTUNE_HOST,
             port=settings.ATTUNE_PORT,
             log_config=None,

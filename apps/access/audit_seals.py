@@ -16,9 +16,10 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
 
 from apps.access.models import AuditEntry, AuditSeal
+from attune.lib.signing import signature
 
 SETTLED = timedelta(minutes=2)  # numbers are given before the commit, so younger entries may still come in between
 MOST = 1000  # entries of one seal
@@ -156,7 +157,7 @@ def _seal_of(seal: AuditSeal, secret: str) -> str:
 
 def _hmac(salt: str, facts: list[Any], secret: str) -> str:
     text = json.dumps(facts, sort_keys=True, default=_plain)
-    return salted_hmac(salt, text, secret=secret, algorithm="sha256").hexdigest()
+    return signature(salt, text, secret=secret)
 
 
 def _plain(value: Any) -> str:

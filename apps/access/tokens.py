@@ -14,9 +14,10 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db.models import Q, QuerySet
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
 
 from apps.access.models import ApiToken
+from attune.lib.signing import signature
 
 RunKind = Literal["execution", "sensor"]
 _RUN_TOKEN = re.compile(
@@ -54,7 +55,7 @@ def read_run_token(text: str) -> RunToken | None:
 
 
 def _signature(kind: str, pk: int, fence: int, secret: str) -> str:
-    return salted_hmac("attune.run-token", f"{kind}:{pk}:{fence}", secret=secret, algorithm="sha256").hexdigest()
+    return signature("attune.run-token", f"{kind}:{pk}:{fence}", secret=secret)
 
 
 def issue(

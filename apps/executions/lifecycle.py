@@ -19,6 +19,7 @@ from apps.executions.models import LIVE, WAITING, Execution, Status
 from apps.executions.policies.holding import IS_LIMITED, IS_RETRIED
 from apps.packs import lookup
 from attune.lib import crash, tallies
+from attune.lib.columns import made
 from attune.lib.rows import adapted, update
 
 _CLAIMED_JSON = ("parameters", "key_slots", "env_vars", "permission_set_refs")
@@ -73,8 +74,9 @@ def claim(execution_id: int, *, worker: str, selector: str = "", limited: bool =
     values = dict(zip(_CLAIMED, row[2:], strict=True))
     for name in _CLAIMED_JSON:
         values[name] = json.loads(values[name])
-    action = lookup.action(values["action_id"], stamp=row[0])
-    execution = Execution(status=Status.RUNNING, worker=worker, started_at=now, action=action, **values)
+    values |= {"status": Status.RUNNING, "worker": worker, "started_at": now}
+    execution = made(Execution, values)
+    execution.action = lookup.action(values["action_id"], stamp=row[0])
     execution.limited, execution.has_retry_policy = limited, bool(row[1])
     return execution
 

@@ -59,7 +59,7 @@ class Log:
     """
 
     def __init__(self, execution_id: int, stream: str, *, limit: int) -> None:
-        self.path, self.limit = path_of(execution_id, stream), limit
+        self._of, self.limit = (execution_id, stream), limit
         self.total = 0
         self.problem = ""
         self._live = False
@@ -111,8 +111,9 @@ class Log:
             return
         try:
             if self._file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self.path.open("wb", buffering=0)
+                path = path_of(*self._of)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("wb", buffering=0)
             self._file.write(data)
         except OSError as error:
             self.problem = f"The log could not be written: {error.strerror or error}."

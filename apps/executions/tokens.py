@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
-from django.utils.crypto import salted_hmac
 from rest_framework.exceptions import PermissionDenied
 
 from apps.access.authentication import principal_behind
@@ -16,6 +16,7 @@ from apps.access.tokens import RunToken, run_token
 from apps.executions.models import LIVE, Execution
 from apps.packs.definitions import CARRY_RIGHTS
 from apps.packs.models import Action
+from attune.lib.signing import signature
 
 # Why the runs of a rule may not ask for an action, by the refs of both; empty if they may. The room of rules fills
 # this in when it loads.
@@ -80,7 +81,7 @@ def idempotency_key_of(execution: Execution) -> str:
     A run that a person asked for again has another one.
     """
     first = execution.original_id if execution.retry_number and execution.original_id else execution.pk
-    return salted_hmac("attune.idempotency", str(first), algorithm="sha256").hexdigest()[:32]
+    return signature("attune.idempotency", str(first), secret=settings.SECRET_KEY)[:32]
 
 
 def principal_of(token: RunToken) -> Principal | None:

@@ -10,7 +10,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Model
 
-from attune.lib.rows import as_json, insert_made, update
+from attune.lib.columns import as_json, as_stored, made
+from attune.lib.rows import insert_made, update
 
 MOST = 100  # writes of one statement; beyond, they are made one after the other
 
@@ -46,7 +47,7 @@ class Plan:
     def insert(self, model: type[Model], row: Mapping[str, Any]) -> Step:
         """Add a row, given by field name; a foreign key, or a number, may be another step of this plan."""
         links = {name: value for name, value in row.items() if isinstance(value, Step)}
-        return self.add(model(**{name: value for name, value in row.items() if name not in links}), links)
+        return self.add(made(model, {name: value for name, value in row.items() if name not in links}), links)
 
     def add(self, instance: Model, links: Mapping[str, Step] | None = None) -> Step:
         """Add a row that is made already, perhaps with its number."""
@@ -72,11 +73,7 @@ class Plan:
         guard, values, opening = self._guard, [], None
         if guard:
             fields = [guard.model._meta.get_field(name) for name in guard.changes]
-            values = [
-                field.get_db_prep_save(value, connection)  # type: ignore[union-attr]
-                for field, value in zip(fields, guard.changes.values(), strict=True)
-            ]
-            values += guard.parameters
+            values = [*as_stored(fields, guard.changes.values()), *guard.parameters]
             opening = (guard.model, tuple(guard.changes), guard.where)
         places = {id(step): place for place, (step, _) in enumerate(self._steps)}
         shape = []

@@ -5,7 +5,6 @@ The same SQL for PostgreSQL and SQLite. Values go through the model's own fields
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,15 +13,16 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from django.db import connection, transaction
-from django.db.models import AutoField, DateTimeField, Field, Model
-from django.utils import timezone
+from django.db.models import Model
+
+from attune.lib.columns import as_stored, columns_of, made, stamp
 
 M = TypeVar("M", bound=Model)
 
 
 def insert(model: type[M], rows: Iterable[Mapping[str, Any]]) -> list[M]:
     """Insert rows given by field name (or attname); what is not given takes its default. Returns instances."""
-    instances = [model(**row) for row in rows]
+    instances = [made(model, row) for row in rows]
     insert_made(instances)
     return instances
 
@@ -35,7 +35,9 @@ def insert_made(instances: Sequence[Model]) -> list[int]:
     values: list[Any] = []
     for instance in instances:
         values += [instance.pk] if numbered else []
-        values += [value for _, value in prepared(instance)]
+        stamp(instance)
+        fields = columns_of(type(instance))
+        values += as_stored(fields, [getattr(instance, field.attname) for field in fields])
     with connection.cursor() as cursor:
         cursor.execute(_insertion(type(instances[0]), len(instances), numbered), values)
         numbers = [row[0] for row in cursor.fetchall()]
@@ -69,46 +71,18 @@ def _count_up(cursor: Any, table: str) -> int | None:
     return row and int(row[0])
 
 
-def prepared(instance: Model) -> list[tuple[Field, Any]]:
-    """Every column of a new row but its number, with the value as this database wants it."""
-    _stamp(instance)
-    return [
-        (field, field.get_db_prep_save(getattr(instance, field.attname), connection))
-        for field in _columns(type(instance))
-    ]
-
-
-def as_json(instance: Model) -> str:
-    """A new row as one JSON object of column and value, for PostgreSQL's `jsonb_populate_record`."""
-    _stamp(instance)
-    return json.dumps({column: getattr(instance, name) for column, name in _names(type(instance))}, default=str)
-
-
-def _stamp(instance: Model) -> None:
-    """Give the moments that are set by themselves, where they are not given."""
-    for name, always in _stamps(type(instance)):
-        if always or getattr(instance, name) is None:
-            setattr(instance, name, timezone.now())
-
-
-@lru_cache(maxsize=64)
-def _stamps(model: type[Model]) -> tuple[tuple[str, bool], ...]:
-    moments = [field for field in _columns(model) if isinstance(field, DateTimeField)]
-    return tuple((field.attname, field.auto_now) for field in moments if field.auto_now or field.auto_now_add)
-
-
-@lru_cache(maxsize=64)
-def _names(model: type[Model]) -> tuple[tuple[str, str], ...]:
-    return tuple((field.column, field.attname) for field in model._meta.concrete_fields)
-
-
 def update(model: type[Model], changes: Mapping[str, Any], where: str, *parameters: Any) -> bool:
     """Change the rows that meet `where` (SQL with %s); False if there is none."""
-    fields = [model._meta.get_field(name) for name in changes]
-    values = [field.get_db_prep_save(value, connection) for field, value in zip(fields, changes.values(), strict=True)]  # type: ignore[union-attr]
+    names = tuple(changes)
+    values = as_stored(_named(model, names), changes.values())
     with connection.cursor() as cursor:
-        cursor.execute(_updating(model, tuple(changes), where), [*values, *map(adapted, parameters)])
+        cursor.execute(_updating(model, names, where), [*values, *map(adapted, parameters)])
         return cursor.rowcount > 0
+
+
+@lru_cache(maxsize=256)
+def _named(model: type[Model], names: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(model._meta.get_field(name) for name in names)
 
 
 def adapted(value: Any) -> Any:
@@ -125,14 +99,9 @@ def moment(value: Any) -> datetime:
     return value
 
 
-@lru_cache(maxsize=64)
-def _columns(model: type[Model]) -> tuple[Field, ...]:
-    return tuple(field for field in model._meta.concrete_fields if not isinstance(field, AutoField))
-
-
 @lru_cache(maxsize=256)
 def _insertion(model: type[Model], count: int, numbered: bool) -> str:
-    fields = (*([model._meta.pk] if numbered else []), *_columns(model))
+    fields = (*([model._meta.pk] if numbered else []), *columns_of(model))
     columns = ", ".join(f'"{field.column}"' for field in fields)
     places = "(" + ", ".join(["%s"] * len(fields)) + ")"
     everything = ", ".join([places] * count)
