@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -59,8 +60,9 @@ def _silent_workers() -> list[dict[str, Any]]:
     rows = Execution.objects.only("id", "created", "worker_selector")
     oldest = list(rows.filter(pk__in=first.values()).order_by("id")[:SHOWN])
     if not fleet.taking("", alive):
-        due = rows.filter(status__in=WAITING, worker_selector="", run_after=None).order_by("id")
-        oldest = [*due[:1], *oldest]
+        due = rows.filter(worker_selector="", run_after=None).order_by("id")
+        each = [found for status in WAITING if (found := due.filter(status=status).first())]  # as the index has them
+        oldest = [*sorted(each, key=attrgetter("pk"))[:1], *oldest]
     told = []
     for execution in oldest:
         waited = span((timezone.now() - execution.created).total_seconds())
