@@ -1,7 +1,8 @@
 """`make bench`: everything, and one table at the end. `python -m benchmarks PART … [embedded|server]`: some of it.
 
-The parts are throughput, latency, python, start; rules, history, waiting, sensors: what much of it costs; packs. A
-number makes more or less of it (0.01: a hundredth). `--peers` measures Node-RED from npm beside it.
+The parts are throughput, latency, python, start; rules, history, waiting, sensors: what much of it costs; packs; floor:
+what the least such chain reaches. A number makes more or less of it (0.01: a hundredth). `--peers` measures Node-RED
+from npm beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks import peers, processor, scale
+from benchmarks import floor, peers, processor, scale
 from benchmarks.installation import ROOT, Installation, installation
 from benchmarks.load import chain_rate, start_latencies, yardstick
 from benchmarks.memory import held
@@ -24,6 +25,7 @@ from benchmarks.table import Figure, Table
 ROUNDS = 3
 PARTS = ["throughput", "latency", "python", "start"]
 OTHERS = scale.PARTS | {"packs": packs}
+FLOOR = "floor"
 COMMANDS = {
     "/bin/true (native)": ("bench.true", {}, ["/bin/true"], b"", 1500),
     "bash + jq (core.echo)": (
@@ -45,7 +47,7 @@ TABLE = Table()
 def main(arguments: list[str]) -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as with users, what is compiled once is kept
     modes = [mode for mode in ("embedded", "server") if mode in arguments] or ["embedded", "server"]
-    known = [*PARTS, *OTHERS]
+    known = [*PARTS, *OTHERS, FLOOR]
     parts = [part for part in known if part in arguments] or known
     if "python" in parts:
         python_starts()
@@ -58,6 +60,11 @@ def main(arguments: list[str]) -> None:
                 attune.log_in()
                 OTHERS[part](attune, TABLE, size=_size(arguments))
                 attune.stop()
+    if FLOOR in parts and "server" in modes:
+        print("== the least that such a chain can cost", flush=True)
+        floor.compare(
+            TABLE, {name: (argv, document, events) for name, (_, _, argv, document, events) in COMMANDS.items()}
+        )
     if "--peers" in arguments:
         print("== Node-RED", flush=True)
         peers.compare(TABLE)

@@ -46,7 +46,7 @@ def test_the_table_has_every_figure_once_more_in_markdown() -> None:
 
 def test_the_page_about_performance_explains_every_part() -> None:
     explained = set(re.findall(r"^\| `([\w-]+)` \|", PAGE, re.MULTILINE))
-    assert explained == {*command.PARTS, *scale.PARTS, "--peers"}
+    assert explained == {*command.PARTS, *scale.PARTS, command.FLOOR, "--peers"}
 
 
 def test_pages_that_walk_are_among_those_measured() -> None:
