@@ -93,4 +93,6 @@ def test_no_message_runs_code_or_stops_a_worker(
     assert not marker.exists()
     assert Execution.objects.count() == 1
     until(lambda: turns.depth("executions") == 0, "all of them to be dropped")
+    at_work = [thread.consumer for pool in workers.pools for thread in pool.consumers.values()]
+    until(lambda: not any(getattr(each, "at_work", 0) for each in at_work), "those that look like ours to be done")
     assert "Consumer encountered an unexpected error" not in caplog.text
