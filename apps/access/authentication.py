@@ -31,9 +31,9 @@ def principal_from(text: str, *, origin: str = "") -> Principal | None:
 
 def principal_of_token(row: ApiToken, *, origin: str = "") -> Principal:
     """Its holder, as far as the token goes."""
-    personal = row.pk if row.kind == ApiToken.Kind.PERSONAL else row.made_from_id
+    asked_with = row.pk if row.kind == ApiToken.Kind.PERSONAL else row.made_from_id
     return principal_for(
-        row.user, origin=origin, token_id=row.pk, personal_token=personal, scope=row.scope, packs=row.packs
+        row.user, origin=origin, token_id=row.pk, personal_token=asked_with, scope=row.scope, packs=row.packs
     )
 
 

@@ -111,3 +111,9 @@ def _names(model: type[Model]) -> tuple[tuple[str, str], ...]:
 def columns_of(model: type[Model]) -> tuple[Field, ...]:
     """Every column but the number."""
     return tuple(field for field in model._meta.concrete_fields if not isinstance(field, AutoField))
+
+
+@lru_cache(maxsize=256)
+def named(model: type[Model], names: tuple[str, ...]) -> tuple[Any, ...]:
+    """The fields of these names, in their order."""
+    return tuple(model._meta.get_field(name) for name in names)

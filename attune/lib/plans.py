@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Model
 
-from attune.lib.columns import as_json, as_stored, made
+from attune.lib.columns import as_json, as_stored, made, named
 from attune.lib.rows import insert_made, update
 
 MOST = 100  # writes of one statement; beyond, they are made one after the other
@@ -72,9 +72,9 @@ class Plan:
     def _in_one_statement(self) -> bool:
         guard, values, opening = self._guard, [], None
         if guard:
-            fields = [guard.model._meta.get_field(name) for name in guard.changes]
-            values = [*as_stored(fields, guard.changes.values()), *guard.parameters]
-            opening = (guard.model, tuple(guard.changes), guard.where)
+            names = tuple(guard.changes)
+            values = [*as_stored(named(guard.model, names), guard.changes.values()), *guard.parameters]
+            opening = (guard.model, names, guard.where)
         places = {id(step): place for place, (step, _) in enumerate(self._steps)}
         shape = []
         for step, links in self._steps:

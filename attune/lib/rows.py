@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from django.db import connection, transaction
 from django.db.models import Model
 
-from attune.lib.columns import as_stored, columns_of, made, stamp
+from attune.lib.columns import as_stored, columns_of, made, named, stamp
 
 M = TypeVar("M", bound=Model)
 
@@ -74,15 +74,10 @@ def _count_up(cursor: Any, table: str) -> int | None:
 def update(model: type[Model], changes: Mapping[str, Any], where: str, *parameters: Any) -> bool:
     """Change the rows that meet `where` (SQL with %s); False if there is none."""
     names = tuple(changes)
-    values = as_stored(_named(model, names), changes.values())
+    values = as_stored(named(model, names), changes.values())
     with connection.cursor() as cursor:
         cursor.execute(_updating(model, names, where), [*values, *map(adapted, parameters)])
         return cursor.rowcount > 0
-
-
-@lru_cache(maxsize=256)
-def _named(model: type[Model], names: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple(model._meta.get_field(name) for name in names)
 
 
 def adapted(value: Any) -> Any:
